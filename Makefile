@@ -1,0 +1,36 @@
+# Every target sets up .venv first, which costs nothing when it is up to date.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all check fix lock bench clean
+
+ARGS ?=
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: # what all the others do first
+	@scripts/setup
+
+run: setup ## run tokentail; ARGS="daily --json" gives it words
+	@.venv/bin/tokentail $(ARGS)
+
+test: setup ## the tests, without the slow ones; ARGS="-k cursor" picks some
+	@.venv/bin/pytest -m "not slow" $(ARGS)
+
+test-all: setup ## all tests
+	@.venv/bin/pytest $(ARGS)
+
+check: setup ## layout, lint and types
+	@scripts/check
+
+fix: setup ## put layout and simple lint right
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+lock: ## write constraints.txt anew from pyproject.toml; ARGS=--upgrade moves to newer versions
+	@scripts/lock $(ARGS)
+
+bench: setup ## measure against the budgets; ARGS go to the benchmarks
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+clean: ## delete what was made: .venv, caches, builds
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

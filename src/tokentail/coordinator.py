@@ -1,0 +1,233 @@
+"""The only place that knows when to look: it keeps the store up to date with the logs, once or for as long as somebody watches."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tokentail import database, queries
+from tokentail.errors import StoreBusyError, StoreError
+from tokentail.model import Change, Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
+from tokentail.prices import PriceList
+from tokentail.sources import LocalFolders
+from tokentail.store import Store
+from tokentail.tracker import FileTracker
+
+HOT_EVERY_S = 1.0  # how often files are looked at that changed lately
+HEARTBEAT_S = 5.0  # how often a process that watches says so when it finds nothing
+ALL_EVERY_S = 5.0  # and all the others, new ones included
+HOT_S = 600.0  # what "lately" means
+BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
+WAIT_S = 10.0  # for another process's pass
+
+Progress = Callable[[int, int], None]  # bytes read so far, bytes to read
+
+
+class UpdateCoordinator:
+    """Brings a store up to date with its sources: one pass a call, or a stream of updates."""
+
+    def __init__(
+        self,
+        source: LocalFolders,
+        store_path: Path,
+        *,
+        prices: PriceList,
+        clock: Callable[[], float] = time.time,
+        progress: Progress | None = None,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        self._source = source
+        self._path = store_path
+        self._prices = prices
+        self._clock = clock
+        self._progress = progress
+        self._wait_s = wait_s
+        self._store: Store | None = None
+        self._tracker = FileTracker(source)
+        self._known_version = -1
+        self._seen_change: int | None = None
+        # A lone pass that finds nothing is not worth a write.
+        self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection to ask queries on; there is one after the first pass."""
+        if self._store is None:
+            self._store = self._open()
+        return self._store.connection
+
+    def check_for_updates(self, hot: Iterable[LogFile] | None = None) -> Update:
+        """
+        Bring the store up to date with every file that changed: one pass.
+
+        Args:
+            hot: look at these files only, instead of listing all places.
+
+        Raises:
+            StoreError: the store cannot be opened or written.
+            StoreBusyError: another process holds it, and there is nothing to show yet.
+        """
+        started, began = self._clock(), time.perf_counter()
+        degraded: list[str] = []
+        counted = _Counter()
+        try:
+            with database.locked(self._path, wait_s=self._wait_s):
+                store = self._ready_store(degraded)
+                for chunks in _batches(self._chunks(hot, counted)):
+                    applied = store.apply(chunks)
+                    counted.add(chunks, applied.tally)
+                    for life in applied.lives:
+                        self._tracker.update_position(life)
+                store.restate(self._tracker.persist())
+                metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
+                if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
+                    store.add_pass(int(started * 1000), asdict(metrics), idle=metrics.is_idle)
+                    self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+        except StoreBusyError as error:
+            if not self._path.exists():
+                raise
+            degraded.append(f"{error}; shown is what it had committed")
+            metrics = counted.metrics(0, time.perf_counter() - began)
+        problems = [*self._tracker.problems, *counted.problems]
+        return Update(int(started * 1000), metrics, problems, degraded, self._changes_from(self._store))
+
+    def follow(self, stop: threading.Event) -> Iterator[Update]:
+        """
+        Updates until `stop` is set: one at once, then after every look, whether it found anything or not.
+
+        Files that changed in the last ten minutes are looked at every second, the rest and new ones every five.
+        """
+        yield self.check_for_updates()
+        next_full = time.monotonic() + ALL_EVERY_S
+        while not stop.wait(HOT_EVERY_S):
+            if time.monotonic() >= next_full:
+                next_full = time.monotonic() + ALL_EVERY_S
+                yield self.check_for_updates()
+            else:
+                yield self.check_for_updates(self._tracker.active_since(self._clock() - HOT_S))
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _chunks(self, hot: Iterable[LogFile] | None, counted: _Counter) -> Iterator[Chunk]:
+        """What every changed file gained; files that cannot be read are named and tried again by the next pass."""
+        changes = list(self._tracker.check_changes(None if hot is None else self._restat(hot)))
+        if not changes:
+            return
+        # Not at the top: what parsing needs takes 40 ms to import, and most passes find nothing new.
+        from tokentail.parser import IncrementalParser
+
+        parser = IncrementalParser(self._source)
+        total = sum(_unread_bytes(change) for change in changes)
+        done = 0
+        for change in changes:
+            counted.files_read += 1
+            try:
+                yield from parser.parse_new_entries(change)
+            except OSError as error:
+                counted.problems.append(Problem(change.file.path, error.strerror or str(error)))
+            done += _unread_bytes(change)
+            if self._progress is not None:
+                self._progress(done, total)
+
+    def _restat(self, files: Iterable[LogFile]) -> Listing:
+        return Listing([fresh for file in files if (fresh := self._source.look_again(file)) is not None], [])
+
+    def _ready_store(self, degraded: list[str]) -> Store:
+        """The open store, with a tracker that knows what it knows; a damaged one is replaced first."""
+        try:
+            store = self._store or self._open()
+            # Another process may have moved the cursors since we looked.
+            version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
+            if self._store is None or version != self._known_version:
+                self._tracker.restore(store.lives())
+                self._known_version = version
+        except sqlite3.DatabaseError as error:
+            if not database.is_damaged(error):
+                raise StoreError(f"cannot read the store {self._path}: {error}") from error
+            self.close()
+            store = self._replace_damaged(error, degraded)
+        self._store = store
+        if self._seen_change is None:
+            self._seen_change = queries.latest_change(store.connection)
+        return store
+
+    def _open(self) -> Store:
+        connection = database.open_for_writing(self._path)
+        try:
+            return Store(connection, self._path, thresholds=self._prices.thresholds, clock=self._clock)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _replace_damaged(self, error: sqlite3.DatabaseError, degraded: list[str]) -> Store:
+        """Start a new store with what can still be read of a damaged one; the pass that follows re-derives the rest."""
+        from tokentail.salvage import records_of  # hardly ever needed
+
+        aside = database.move_aside(self._path, self._clock)
+        store = self._open()
+        kept = store.keep(aside, records_of(aside))
+        self._tracker.restore(store.lives())
+        degraded.append(
+            f"the store was damaged ({error}): it was moved to {aside}, {kept} records were recovered from it, "
+            "and everything that is still in the logs was read again"
+        )
+        return store
+
+    def _changes_from(self, store: Store | None) -> Callable[[], list[ReplyChange]]:
+        """A way to load what changed since the update before, without what later updates will tell."""
+        if store is None or self._seen_change is None:
+            return list
+        first, last = self._seen_change, queries.latest_change(store.connection)
+        self._seen_change = last
+        return lambda: queries.changes_between(store.connection, first, last)
+
+
+class _Counter:
+    """Adds up a pass."""
+
+    def __init__(self) -> None:
+        self.files_read = 0
+        self.problems: list[Problem] = []
+        self._sums = dict.fromkeys(("bytes", "entries", "malformed", "new", "grown", "corrected", "gone"), 0)
+
+    def add(self, chunks: Sequence[Chunk], tally: object) -> None:
+        sums = self._sums
+        for chunk in chunks:
+            sums["bytes"] += chunk.bytes_read
+            sums["entries"] += len(chunk.seen_records)
+            sums["malformed"] += len(chunk.rejects)
+        for event in ("new", "grown", "corrected", "gone"):
+            sums[event] += getattr(tally, event)
+
+    def metrics(self, files_checked: int, took_s: float) -> Metrics:
+        sums = self._sums
+        return Metrics(
+            files_checked,
+            self.files_read,
+            *(sums["bytes"], sums["entries"], sums["new"], sums["grown"], sums["corrected"], sums["gone"], sums["malformed"]),
+            took_s,
+        )
+
+
+def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    batch: list[Chunk] = []
+    records = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        records += len(chunk.records)
+        if records >= BATCH_RECORDS:
+            yield batch
+            batch, records = [], 0
+    if batch:
+        yield batch
+
+
+def _unread_bytes(change: Change) -> int:
+    return max(change.file.size_bytes - (change.life.cursor.offset_bytes if change.life else 0), 0)

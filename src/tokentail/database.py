@@ -1,0 +1,197 @@
+"""The only place that opens the store's file: where it is, its settings, its version, its lock, and what to do when it is damaged."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
+
+SCHEMA_VERSION = 1
+# From a version to the next one, as SQL; the file is copied aside first.
+MIGRATIONS: Mapping[int, str] = {}
+_SCHEMA = Path(__file__).with_name("schema.sql")
+_BUSY_TIMEOUT_MS = 5_000
+
+
+def store_path(home: Path, sources: Sequence[Path] | None) -> Path:
+    """The store of the default places, or the one of the given folders: named by a hash of their sorted real paths."""
+    if sources is None:
+        return home / "store.db"
+    names = sorted({os.path.realpath(source) for source in sources})
+    digest = hashlib.blake2b("\0".join(names).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return home / f"source-{digest}.db"
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """`$TOKENTAIL_HOME`, or the platform's folder for application data."""
+    if given := environment.get("TOKENTAIL_HOME"):
+        return Path(given).expanduser()
+    import platformdirs  # not needed by those who set TOKENTAIL_HOME
+
+    return Path(platformdirs.user_data_dir("tokentail", appauthor=False))
+
+
+def open_for_writing(path: Path, *, migrations: Mapping[int, str] = MIGRATIONS, version: int = SCHEMA_VERSION) -> sqlite3.Connection:
+    """
+    The store, made or migrated where needed. Call it with the lock held.
+
+    Raises:
+        StoreNewerError: a newer tokentail wrote it.
+        StoreError: it cannot be opened or made.
+        sqlite3.DatabaseError: the file is damaged; `move_aside` is the next step.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = _connect(path)
+        try:
+            _prepare(connection, path, migrations, version)
+        except BaseException:
+            connection.close()
+            raise
+    except (OSError, sqlite3.OperationalError) as error:
+        raise cannot_write(path, error) from error
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """
+    A second connection to a store that exists.
+
+    Raises:
+        StoreError: there is none, or it cannot be opened.
+        StoreNewerError: a newer tokentail wrote it.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no store at {path} yet (run `tokentail daily` once)")
+    try:
+        connection = _connect(path)
+        _check_version(connection, path, SCHEMA_VERSION)
+        connection.execute("PRAGMA query_only = 1")
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"cannot read the store {path}: {error}") from error
+    return connection
+
+
+def cannot_write(path: Path, error: Exception) -> StoreError:
+    """What to tell a person whose store cannot be written."""
+    return StoreError(
+        f"cannot write the store {path}: {error} (nothing that was counted before is lost; "
+        "free space or make the folder writable, set TOKENTAIL_HOME, or use --no-store)"
+    )
+
+
+def is_damaged(error: sqlite3.DatabaseError) -> bool:
+    """Does the error mean that the file's content is broken, and not that the disk is full or the file locked?"""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def move_aside(path: Path, now: Callable[[], float] = time.time) -> Path:
+    """Rename a damaged store, with its write-ahead log, and give its new path. Nothing is deleted."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    count = 1
+    while aside.exists():
+        count += 1
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{count}")
+    try:
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):
+            extra = path.with_name(path.name + suffix)
+            if extra.exists():
+                extra.rename(aside.with_name(aside.name + suffix))
+    except OSError as error:
+        raise StoreError(f"cannot move the damaged store {path} aside: {error}") from error
+    return aside
+
+
+@contextmanager
+def locked(path: Path, *, wait_s: float, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """
+    Hold the right to ingest into the store at `path`: one process at a time. It ends with the process, however it ends.
+
+    Raises:
+        StoreBusyError: another process kept it for longer than `wait_s`; the message names it.
+        StoreError: the lock file cannot be made.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        lock_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        until = clock() + wait_s
+        while not _try_lock(handle):
+            if clock() >= until:
+                holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                raise StoreBusyError(f"the store {path} is being written by process {holder} (try again when it has finished)")
+            time.sleep(0.01)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            pass  # a full disk: the name of the holder is a courtesy, the lock is held without it
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Transactions are begun and ended by hand: a deferred one that reads and then writes can fail at once, whatever the timeout.
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Mapping[int, str], version: int) -> None:
+    found = _check_version(connection, path, version)
+    # Enough after a crash: rows and cursors vanish together, and the logs still hold what they came from.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA cache_size = -32768")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    if found == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA.read_text()}; PRAGMA user_version = {version}; COMMIT")
+    elif found < version:
+        _migrate(connection, path, found, version, migrations)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path, version: int) -> int:
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > version:
+        raise StoreNewerError(
+            f"the store {path} was written by a newer tokentail (its version is {found}, ours {version}): update tokentail"
+        )
+    return found
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, found: int, version: int, migrations: Mapping[int, str]) -> None:
+    copy = path.with_name(f"{path.name}.before-{version}")
+    with sqlite3.connect(copy) as target:
+        connection.backup(target)
+    target.close()
+    os.chmod(copy, 0o600)
+    for step in range(found, version):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {migrations[step]}; PRAGMA user_version = {step + 1}; COMMIT")
+        except (sqlite3.DatabaseError, KeyError) as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise StoreError(
+                f"cannot bring the store {path} from version {step} to {step + 1}: {error} (a copy is kept at {copy})"
+            ) from error

@@ -1,0 +1,56 @@
+"""The request feed: one line for every reply that is new, has grown, was corrected or is gone."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from datetime import tzinfo
+
+from tokentail import periods, queries
+from tokentail.coordinator import UpdateCoordinator
+from tokentail.model import ReplyChange
+from tokentail.prices import PriceList
+from tokentail.reports import text
+from tokentail.reports.as_json import feed_json
+from tokentail.totals import counts_of
+
+
+def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *, since_ms: int | None, stop: threading.Event) -> None:
+    """
+    Write changes as they are committed, until `stop` is set.
+
+    With `since_ms` the replies from then on come first, as new. The word `ready` goes to stderr once the first pass is committed.
+    """
+    gc.enable()
+    first = True
+    for update in coordinator.follow(stop):
+        if first:
+            first = False
+            for reply in queries.replies_since(coordinator.db, since_ms) if since_ms is not None else ():
+                write(ReplyChange(0, "new", reply.key, reply))
+            print("ready", file=sys.stderr, flush=True)
+        else:
+            for change in update.changes:
+                write(change)
+        for problem in update.problems:
+            text.warn(f"cannot read {problem.where}: {problem.why}")
+        for reason in update.degraded:
+            text.warn(reason)
+
+
+def json_line(change: ReplyChange, prices: PriceList, zone: tzinfo) -> str:
+    """The contract of docs/json.md; times are UTC whatever the zone."""
+    return feed_json(change, prices)
+
+
+def text_line(change: ReplyChange, prices: PriceList, zone: tzinfo) -> str:
+    """A line for people: time, event, project, model, tokens, cost."""
+    reply = change.reply
+    if reply is None:
+        return f"{'':8}  {change.event:9}  {text.safe(change.key)}"
+    counts = counts_of(reply, prices)
+    used = f"in {text.short(reply.tokens.prompt):>6}  out {text.short(reply.tokens.output):>6}"
+    at = periods.at(reply.at_ms, zone).strftime("%H:%M:%S")
+    return f"{at}  {change.event:9}  {text.safe(reply.owner.project):30}  {text.safe(reply.model):26}  {used}  $ {text.cost(counts)}"

@@ -1,0 +1,336 @@
+"""The only place that knows Claude Code's logs: where they are, what a path says (R7) and what an entry means (R2, R5, R6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+
+from tokentail import merge
+from tokentail.model import INVALID_COUNT, MAX_COUNT, SPLIT_MISMATCH, SYNTHETIC_MODEL, TTL_ASSUMED, USAGE_MARK, LogFile, Owner, Tokens
+
+if TYPE_CHECKING:
+    from tokentail.formats import LineParser
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MESSAGE_KINDS = ("message", "fallback_message")  # R6: iterations that the top level bills already
+_NO_COUNT = -1  # what an integer too long for Python's own parser is read as
+
+
+class Claude:
+    """Claude Code, and the sessions that Claude Desktop keeps in the same format."""
+
+    mark = USAGE_MARK
+
+    def default_folders(self, environment: Mapping[str, str], home: Path) -> list[Path]:
+        """
+        All places that are read without `--source`.
+
+        Source: code.claude.com/docs "claude-directory" (CLAUDE_CONFIG_DIR; several with commas, and a path that ends in
+        `projects`, as ccusage takes them); `~/.config/claude` was used by some 1.x versions.
+        """
+        folders = []
+        for part in environment.get("CLAUDE_CONFIG_DIR", "").split(","):
+            if part.strip():
+                folder = Path(part.strip()).expanduser()
+                folders.append(folder if folder.name == "projects" else folder / "projects")
+        configs = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        folders += [home / ".claude" / "projects", configs / "claude" / "projects"]
+        folders += _desktop_folders(home / "Library" / "Application Support" / "Claude", configs / "Claude")
+        return folders
+
+    def line_parser(self) -> LineParser:
+        # Not at the top: the decoder's library takes 30 ms to import, and a pass that finds nothing new needs none.
+        from tokentail.formats.claude_lines import ClaudeLines
+
+        return ClaudeLines().parse_line
+
+
+class Place(NamedTuple):
+    """What the path of a log says about its lines."""
+
+    project: str
+    session: str  # "" where the line's own sessionId decides
+    fallback_session: str
+    subagent: bool
+    agent: str
+
+
+class Reading(NamedTuple):
+    """What R5 and R6 make of one usage object."""
+
+    tokens: Tokens
+    thinking: int
+    web_searches: int
+    flags: int
+    form: str
+
+
+@lru_cache(maxsize=4096)
+def place_of(file: LogFile) -> Place:
+    """
+    Project, session and agent by the path: `<project>/<session>.jsonl`, `<project>/agent-<id>.jsonl` or
+    `<project>/<session>/subagents/**/agent-<id>.jsonl`, under a folder `projects` or loose.
+    """
+    folders = [part for part in file.relative.split("/")[:-1] if part]
+    above = [part for part in file.root.split(os.sep) if part]
+    # Of the folders above the searched one, only its own name can mean something: /home/x/projects/ is just a folder.
+    if above and above[-1] in _TELLING:
+        folders.insert(0, above.pop())
+    stem = os.path.basename(file.path).partition(".jsonl")[0]
+    project, inside = _project(above, folders)
+    nested = "subagents" in inside
+    subagent = nested or stem.startswith("agent-")
+    agent = stem.removeprefix("agent-") if subagent else ""
+    way = [*above, *folders]
+    before = len(way) - len(inside) + inside.index("subagents") - 1 if nested else -1
+    session = way[before] if before >= 0 else ""
+    return Place(clean(project), clean(session), clean(stem), subagent, clean(agent))
+
+
+_TELLING = ("projects", "subagents")
+
+
+def _project(above: list[str], folders: list[str]) -> tuple[str, list[str]]:
+    """The project's slug, and the folders between it and the file."""
+    marks = [index for index, part in enumerate(folders[:-1]) if part == "projects"]
+    if marks:
+        return folders[marks[-1] + 1], folders[marks[-1] + 2 :]
+    full = [*above, *folders]
+    if "subagents" in folders:
+        index = len(above) + folders.index("subagents")
+        return full[index - 2 if index >= 2 else -1], full[index:]
+    return (full[-1] if full else ""), []
+
+
+def read_usage(usage: dict[str, Any]) -> Reading:
+    """R5 and R6 for any usage object, however odd; the typed reader of `claude_lines` does the regular ones faster."""
+    counts = _Counts()
+    tokens = counts.tokens(usage)
+    details, tools = usage.get("output_tokens_details"), usage.get("server_tool_use")
+    thinking = counts.take(details.get("thinking_tokens")) if isinstance(details, dict) else 0
+    searches = counts.take(tools.get("web_search_requests")) if isinstance(tools, dict) else 0
+    iterations = usage.get("iterations")
+    extras = [
+        (text(entry.get("model")), list(own))
+        for entry in (iterations if isinstance(iterations, list) else [])
+        if isinstance(entry, dict) and entry.get("type") not in _MESSAGE_KINDS and any(own := _Counts().tokens(entry))
+    ]
+    form = _form(usage, tokens, thinking, counts.flags, extras)
+    return Reading(tokens, thinking, searches, counts.flags, form)
+
+
+class _Counts:
+    """Reads counts by R1 and R5, and remembers in `flags` what was unusual."""
+
+    def __init__(self) -> None:
+        self.flags = 0
+
+    def take(self, value: object) -> int:
+        """A count; what is missing or null is 0, what is no count is 0 and flagged."""
+        if is_count(value):
+            return value
+        if value is not None:
+            self.flags |= INVALID_COUNT
+        return 0
+
+    def tokens(self, usage: dict[str, Any]) -> Tokens:
+        split = usage.get("cache_creation")
+        write_5m = self.take(split.get("ephemeral_5m_input_tokens")) if isinstance(split, dict) else 0
+        write_1h = self.take(split.get("ephemeral_1h_input_tokens")) if isinstance(split, dict) else 0
+        total = self.take(usage.get("cache_creation_input_tokens"))
+        if write_5m + write_1h == 0 < total:
+            write_5m = total
+            self.flags |= TTL_ASSUMED
+        elif 0 < write_5m + write_1h != total:
+            self.flags |= SPLIT_MISMATCH
+        return Tokens(
+            self.take(usage.get("input_tokens")),
+            self.take(usage.get("output_tokens")),
+            self.take(usage.get("cache_read_input_tokens")),
+            write_5m,
+            write_1h,
+        )
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """R1: a whole number from 0 to 2^53, and no boolean."""
+    return type(value) is int and 0 <= value <= MAX_COUNT
+
+
+def _form(usage: dict[str, Any], tokens: Tokens, thinking: int, flags: int, extras: list[tuple[str, list[int]]]) -> str:
+    """The usage's canonical JSON, blanked wherever a record can fill the number in again (merge.canonical)."""
+    blanks = _Blanks()
+    form = blanks.counters(usage, tokens, split_assumed=bool(flags & TTL_ASSUMED))
+    details = usage.get("output_tokens_details")
+    if isinstance(details, dict) and is_count(details.get("thinking_tokens")):
+        form["output_tokens_details"] = {**details, "thinking_tokens": blanks.mark(merge.THINKING)}
+    iterations = usage.get("iterations")
+    if isinstance(iterations, list) and len(iterations) == 1 and _mirrors(iterations[0], usage):
+        form["iterations"] = [blanks.counters(iterations[0], tokens, split_assumed=bool(flags & TTL_ASSUMED))]
+    if extras:
+        form[merge.EXTRAS] = extras
+    return blanks.fill(json.dumps(_without_prose(form), sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+
+
+def _mirrors(iteration: object, usage: dict[str, Any]) -> bool:
+    """Does a lone iteration say what the top level says?"""
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+    return (
+        isinstance(iteration, dict)
+        and iteration.get("type") == "message"
+        and all(iteration.get(name) == usage.get(name) and type(iteration.get(name)) is type(usage.get(name)) for name in names)
+    )
+
+
+class _Blanks:
+    """Stand-ins for blanks while the form is still an object; the control characters themselves would be escaped."""
+
+    def __init__(self) -> None:
+        self._nonce = os.urandom(8).hex()
+
+    def mark(self, blank: str) -> str:
+        return f"{self._nonce}{ord(blank)}"
+
+    def fill(self, dumped: str) -> str:
+        return re.sub(f'"{self._nonce}([1-7])"', lambda match: chr(int(match[1])), dumped)
+
+    def counters(self, usage: dict[str, Any], tokens: Tokens, *, split_assumed: bool) -> dict[str, Any]:
+        form = dict(usage)
+        for name, blank in (("input_tokens", merge.INPUT), ("output_tokens", merge.OUTPUT), ("cache_read_input_tokens", merge.CACHE_READ)):
+            if is_count(usage.get(name)):
+                form[name] = self.mark(blank)
+        total = usage.get("cache_creation_input_tokens")
+        if is_count(total) and total == tokens.cache_write_5m + tokens.cache_write_1h:
+            form["cache_creation_input_tokens"] = self.mark(merge.WRITE_TOTAL)
+        split = usage.get("cache_creation")
+        if isinstance(split, dict) and not split_assumed:
+            form["cache_creation"] = dict(split)
+            for name, blank in (("ephemeral_5m_input_tokens", merge.WRITE_5M), ("ephemeral_1h_input_tokens", merge.WRITE_1H)):
+                if is_count(split.get(name)):
+                    form["cache_creation"][name] = self.mark(blank)
+        return form
+
+
+def _without_prose(value: Any) -> Any:
+    """
+    The same JSON with every long string replaced by its hash, in keys as in values.
+
+    A usage object says "standard" or "us", never a sentence; should one ever hold text, it must not enter the store.
+    """
+    if isinstance(value, str):
+        return value if len(value) <= 40 and " " not in value else "#" + _hash(value.encode())
+    if isinstance(value, dict):
+        return {_without_prose(key): _without_prose(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_prose(item) for item in value]
+    return value
+
+
+def decode_all(line: bytes) -> tuple[list[tuple[dict[str, Any], bytes]], str]:
+    """
+    Every JSON object of a line with its own bytes, and why the rest of the line is malformed ("" when all is sound).
+
+    For the lines that the quick decoder refuses: several objects, bytes that are no UTF-8, lone surrogates (R1).
+    """
+    source = line.decode("utf-8", "replace")
+    decoder = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse_constant)
+    objects: list[tuple[dict[str, Any], bytes]] = []
+    position = _skip_space(source, 0)
+    while position < len(source):
+        try:
+            value, end = decoder.raw_decode(source, position)
+        except (ValueError, RecursionError) as error:
+            return objects, reason_of(error)
+        if isinstance(value, dict):
+            objects.append((value, source[position:end].encode("utf-8", "replace")))
+        position = _skip_space(source, end)
+    return objects, ""
+
+
+def is_whole(line: bytes, own_bytes: bytes) -> bool:
+    """Is an object all that its line holds?"""
+    return line.decode("utf-8", "replace").strip(" \t\r\n").encode("utf-8", "replace") == own_bytes
+
+
+def reason_of(error: Exception) -> str:
+    """Why a line could not be decoded, without a word of the line itself."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg.split(':')[0].lower()} at character {error.pos}"
+    return "not JSON"
+
+
+def parse_timestamp(value: str) -> int | None:
+    """Milliseconds since 1970, UTC; a time without a zone is UTC; None when it does not parse."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        at_ms = (moment - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        return None
+    return at_ms if at_ms >= 0 else None
+
+
+def group_of(message_id: object, uuid: object, own_bytes: bytes) -> str:
+    """K of R3."""
+    if isinstance(message_id, str) and message_id:
+        return merge.group_text(message_id)
+    if isinstance(uuid, str) and uuid:
+        return f"uuid:{uuid}"
+    return f"line:{_hash(own_bytes)}"
+
+
+@lru_cache(maxsize=4096)
+def owner_of(place: Place, copied: bool, session: str, agent: str) -> Owner:
+    """R7: whose copy a line is."""
+    return Owner(copied, place.subagent, place.session or session or place.fallback_session, place.project, agent or place.agent)
+
+
+def is_billed_model(model: object) -> bool:
+    """R2: a model that costs something."""
+    return isinstance(model, str) and model not in ("", SYNTHETIC_MODEL)
+
+
+def text(value: object) -> str:
+    """A name as it may be stored: "" for what is no string, lone surrogates replaced."""
+    return clean(value) if isinstance(value, str) else ""
+
+
+def clean(name: str) -> str:
+    return _SURROGATES.sub("\ufffd", name)
+
+
+def _desktop_folders(*bases: Path) -> list[Path]:
+    """Claude Desktop's local sessions: `<base>/local-agent-mode-sessions/<org>/<workspace>/local_<uuid>/.claude/projects`."""
+    pattern = "local-agent-mode-sessions/*/*/local_*/.claude/projects"
+    return [folder for base in bases if base.is_dir() for folder in sorted(base.glob(pattern))]
+
+
+def _integer(digits: str) -> int:
+    # Python refuses to parse integers of more than 4300 digits; none above 2^53 is a count anyway.
+    return int(digits) if len(digits) < 40 else _NO_COUNT
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _skip_space(source: str, position: int) -> int:
+    while position < len(source) and source[position] in " \t\r\n":
+        position += 1
+    return position
+
+
+def _hash(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,280 @@
+"""Claude Code's lines, decoded quickly: typed structs for the regular ones, `claude`'s general reading for the rest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from tokentail.formats import Entry, Parsed
+from tokentail.formats.claude import (
+    Place,
+    Reading,
+    decode_all,
+    group_of,
+    is_billed_model,
+    is_whole,
+    owner_of,
+    parse_timestamp,
+    place_of,
+    read_usage,
+    text,
+)
+from tokentail.model import MAX_COUNT, TTL_ASSUMED, LogFile, Record, Tokens
+
+_DIGITS = b"0123456789"
+_NOTHING: Parsed = Parsed([], "")
+_NO_USAGE = msgspec.Raw()
+
+
+class ClaudeLines:
+    """Parses the lines of any number of files, those of one file one after another."""
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[bytes, int, int, bool], str] = {}
+        self._last = _Line()
+        self._last_file: LogFile | None = None
+        self._last_parsed = _NOTHING
+
+    def parse_line(self, line: bytes, file: LogFile) -> Parsed:
+        """
+        Take the usage out of one line of a session log.
+
+        Args:
+            line: complete, without its line end and byte order mark.
+
+        Returns:
+            No entries for the lines that carry no usage of their own: prompts, tool results, progress.
+
+        Source: session logs of versions 1.0.24 to 2.1.229. There is no published schema.
+        """
+        try:
+            entry = _decode_line(line)
+            message = entry.message
+            if entry.type != "assistant" or message is None:
+                return _NOTHING
+            # Half of all lines repeat the line before them but for a later timestamp and another content block:
+            # what they hold adds nothing to what that line gave.
+            if file is self._last_file and _repeats(entry, self._last):
+                return self._last_parsed
+            reading = self._read(bytes(message.usage))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _parse_any(line, file)
+        if reading is None:
+            return _NOTHING
+        parsed = _parsed(entry, reading, line, place_of(file))
+        self._last, self._last_file, self._last_parsed = entry, file, parsed
+        return parsed
+
+    def _read(self, raw: bytes) -> Reading | None:
+        """R5 and R6 for the bytes of a usage object; None when it is no object."""
+        if raw[:1] != b"{":
+            return None
+        try:
+            usage = _decode_usage(raw)
+        except msgspec.ValidationError:
+            return _read_general(raw)
+        split = usage.cache_creation
+        total = usage.cache_creation_input_tokens
+        write_5m, write_1h = (0, 0) if split is _UNSET else (split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens)
+        flags = 0
+        if write_5m + write_1h != total:
+            if write_5m or write_1h:
+                return _read_general(raw)
+            write_5m, flags = total, TTL_ASSUMED
+        if usage.iterations and not _mirrors(usage.iterations, usage):
+            return _read_general(raw)
+        tools, details = usage.server_tool_use or None, usage.output_tokens_details or None
+        searches, fetches = (tools.web_search_requests, tools.web_fetch_requests) if tools else (0, 0)
+        # Apart from digits, two regular objects with the same bytes have the same form, but for the counts it spells out.
+        shape = (raw.translate(None, _DIGITS), searches, fetches, flags != 0)
+        form = self._forms.get(shape) or self._new_form(shape, raw)
+        tokens = Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens, write_5m, write_1h)
+        return Reading(tokens, details.thinking_tokens if details else 0, searches, flags, form)
+
+    def _new_form(self, shape: tuple[bytes, int, int, bool], raw: bytes) -> str:
+        if len(self._forms) > 10_000:
+            self._forms.clear()
+        general = _read_general(raw)
+        assert general is not None
+        self._forms[shape] = general.form
+        return general.form
+
+
+class _Message(msgspec.Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: msgspec.Raw = _NO_USAGE
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str | None = None
+    timestamp: str | None = None
+    message: _Message | None = None
+    requestId: str | None = None  # the log's own names
+    sessionId: str | None = None
+    isSidechain: bool | None = None
+    agentId: str | None = None
+    version: str | None = None
+    cwd: str | None = None
+    uuid: str | None = None
+    sessionKind: str | None = None
+    forkedFrom: Any = None
+
+
+_UNSET = msgspec.UNSET
+_Unset = msgspec.UnsetType
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+
+
+class _Split(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    ephemeral_5m_input_tokens: _Count
+    ephemeral_1h_input_tokens: _Count
+
+
+class _Tools(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    web_search_requests: _Count = 0
+    web_fetch_requests: _Count = 0
+
+
+class _Details(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    thinking_tokens: _Count = 0
+
+
+class _Iteration(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    type: str
+    input_tokens: _Count
+    output_tokens: _Count
+    cache_read_input_tokens: _Count
+    cache_creation_input_tokens: _Count
+    cache_creation: _Split | _Unset = _UNSET
+
+
+class _Usage(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A regular usage object; any other shape is refused here and read by `claude.read_usage`."""
+
+    input_tokens: _Count
+    output_tokens: _Count
+    cache_creation_input_tokens: _Count
+    cache_read_input_tokens: _Count
+    cache_creation: _Split | _Unset = _UNSET
+    server_tool_use: _Tools | _Unset | None = _UNSET
+    output_tokens_details: _Details | _Unset | None = _UNSET
+    iterations: list[_Iteration] | _Unset | None = _UNSET
+    service_tier: str | _Unset | None = _UNSET
+    inference_geo: str | _Unset | None = _UNSET
+    speed: str | _Unset | None = _UNSET
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_usage = msgspec.json.Decoder(_Usage).decode
+
+
+def _repeats(entry: _Line, last: _Line) -> bool:
+    """Would the record of `entry` vanish in the join with that of `last`?"""
+    message, before = entry.message, last.message
+    return (
+        message is not None
+        and before is not None
+        and message.id is not None
+        and message.id == before.id != ""
+        and message.usage == before.usage
+        and entry.timestamp is not None
+        and last.timestamp is not None
+        and len(entry.timestamp) == len(last.timestamp) == _PLAIN_TIMESTAMP
+        and entry.timestamp[-1] == last.timestamp[-1] == "Z"
+        and entry.timestamp >= last.timestamp
+        and message.stop_reason == before.stop_reason
+        and entry.requestId == last.requestId
+        and entry.sessionId == last.sessionId
+        and entry.version == last.version
+        and entry.cwd == last.cwd
+        and message.model == before.model
+        and entry.isSidechain == last.isSidechain
+        and entry.agentId == last.agentId
+        and entry.sessionKind == last.sessionKind
+        and entry.forkedFrom == last.forkedFrom
+    )
+
+
+_PLAIN_TIMESTAMP = len("2026-10-01T12:00:00.000Z")  # of this length, and with a Z, texts sort as moments do
+
+
+def _mirrors(iterations: list[_Iteration], usage: _Usage) -> bool:
+    if len(iterations) != 1:
+        return False
+    only = iterations[0]
+    return (
+        only.type == "message"
+        and only.input_tokens == usage.input_tokens
+        and only.output_tokens == usage.output_tokens
+        and only.cache_read_input_tokens == usage.cache_read_input_tokens
+        and only.cache_creation_input_tokens == usage.cache_creation_input_tokens
+        and only.cache_creation == usage.cache_creation
+    )
+
+
+def _read_general(raw: bytes) -> Reading | None:
+    objects, _ = decode_all(raw)
+    return read_usage(objects[0][0]) if objects else None
+
+
+def _parsed(entry: _Line, reading: Reading, own_bytes: bytes, place: Place) -> Parsed:
+    message = entry.message
+    if message is None or entry.timestamp is None or not is_billed_model(message.model):
+        return _NOTHING
+    at_ms = parse_timestamp(entry.timestamp)
+    if at_ms is None:
+        return _NOTHING
+    stopped = message.stop_reason is not None
+    record = Record(
+        group_of(message.id, entry.uuid, own_bytes),
+        entry.requestId or "",
+        entry.isSidechain or False,
+        at_ms,
+        message.model or "",
+        entry.version or "",
+        reading.tokens,
+        reading.thinking,
+        reading.form,
+        reading.flags,
+        stopped,
+        stopped,
+        reading.web_searches,
+        owner_of(place, entry.sessionKind == "bg" or entry.forkedFrom is not None, entry.sessionId or "", entry.agentId or ""),
+    )
+    return Parsed([Entry(record, entry.cwd or "")], "")
+
+
+def _parse_any(line: bytes, file: LogFile) -> Parsed:
+    """Lines that are not one regular object: decoded by the rules of R1, then read like any other."""
+    objects, malformed = decode_all(line)
+    entries: list[Entry] = []
+    for value, own_bytes in objects:
+        message = value.get("message")
+        if value.get("type") == "assistant" and isinstance(message, dict) and isinstance(message.get("usage"), dict):
+            hashed = line if len(objects) == 1 and not malformed and is_whole(line, own_bytes) else own_bytes
+            entries += _parsed(_plain(value, message), read_usage(message["usage"]), hashed, place_of(file)).entries
+    return Parsed(entries, malformed)
+
+
+def _plain(value: dict[str, Any], message: dict[str, Any]) -> _Line:
+    """A decoded object as the quick decoder would have given it: names that are no strings are missing."""
+    return _Line(
+        timestamp=text(value.get("timestamp")),
+        message=_Message(id=text(message.get("id")), model=text(message.get("model")), stop_reason=_present(message.get("stop_reason"))),
+        requestId=text(value.get("requestId")),
+        sessionId=text(value.get("sessionId")),
+        isSidechain=value.get("isSidechain") is True,
+        agentId=text(value.get("agentId")),
+        version=text(value.get("version")),
+        cwd=text(value.get("cwd")),
+        uuid=text(value.get("uuid")),
+        sessionKind=text(value.get("sessionKind")),
+        forkedFrom=value.get("forkedFrom"),
+    )
+
+
+def _present(value: object) -> str | None:
+    return None if value is None else "yes"

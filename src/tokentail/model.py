@@ -1,0 +1,318 @@
+"""The nouns that every part of tokentail shares, and the constants of the counting rules; no behaviour beyond arithmetic."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+# The rules' constants. Rn is a rule of docs/counting.md.
+MAX_COUNT = 2**53  # R1: a greater integer is no count
+MAX_LINE_BYTES = 64 * 2**20  # a longer line is skipped and counted as malformed
+USAGE_MARK = b'"usage"'  # R1: only lines that hold it can carry usage
+SYNTHETIC_MODEL = "<synthetic>"  # R2: made locally, never billed
+RULES_VERSION = 1  # raised by every change to what the rules give; the store is then re-derived
+
+# What was unusual about the usage that was counted (R1, R5); bits of `Reply.flags`.
+TTL_ASSUMED = 1  # cache writes without a 5 minute / 1 hour split: taken as 5 minutes
+SPLIT_MISMATCH = 2  # the split does not add up to the total of cache writes: the split is kept
+INVALID_COUNT = 4  # a count was negative, too great or no integer: taken as 0
+
+
+class Tokens(NamedTuple):
+    """A reply's five counters; each token is counted in exactly one of them."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+
+    @property
+    def prompt(self) -> int:
+        """All that was sent to the model: what the long-context price depends on."""
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.output
+
+
+class Owner(NamedTuple):
+    """Where a copy of a reply stands; of all copies' owners the least one owns the reply (R7), so the order of the fields matters."""
+
+    copied: bool  # made by a fork or a background hand-over
+    subagent: bool  # stands in a subagent's file
+    session: str
+    project: str  # the slug: the folder under `projects`
+    agent: str  # the subagent's id, "" for the main conversation
+
+
+class Extra(NamedTuple):
+    """Usage that is billed besides the message itself, at its own model (R6): a compaction, an advisor."""
+
+    model: str
+    tokens: Tokens
+
+
+class Reply(NamedTuple):
+    """One answer of a model, as the counting rules resolve it from all its log lines."""
+
+    key: str  # unique and stable: K of R3, followed by "/" and the request id where one id serves several requests
+    id: str  # the message id as logged, "" where there is none
+    at_ms: int  # milliseconds since 1970, UTC: the smallest timestamp of its lines
+    model: str
+    version: str  # of the agent that wrote the log
+    tokens: Tokens
+    extras: tuple[Extra, ...]
+    web_searches: int
+    final: bool  # False: the output count is a lower bound
+    flags: int
+    speed: str
+    geo: str
+    service_tier: str
+    owner: Owner
+
+
+class Record(NamedTuple):
+    """The best of the log lines that share a group, a request id and the sidechain flag (R10); `merge` joins them."""
+
+    group: str  # K of R3: a message id, "uuid:...", "line:..."
+    request_id: str  # "" for none
+    sidechain: bool
+    at_ms: int  # the least timestamp of the lines
+    model: str
+    version: str
+    tokens: Tokens
+    thinking: int
+    form: str  # the winner's usage with its counters blanked, see merge.form_of
+    flags: int
+    stopped: bool  # the winning line had a stop_reason
+    final: bool  # any line had one
+    web_searches: int  # the greatest of the lines
+    owner: Owner  # the least of the lines
+
+
+class ReplyChange(NamedTuple):
+    """What became of a reply in a commit."""
+
+    seq: int  # grows by commit
+    event: str  # new, grown, corrected, gone
+    key: str
+    reply: Reply | None  # as it stands now; None when it is gone
+
+
+class LogFile(NamedTuple):
+    """One log file as a listing saw it."""
+
+    path: str  # the real path, with undecodable bytes as surrogates
+    root: str  # the folder that was searched
+    relative: str  # from `root` to the file, the way it was found, "/" between the parts
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Cursor(NamedTuple):
+    """
+    How far a file was read, and the proof that the bytes before are unchanged.
+
+    `offset_bytes` is just after a newline. The hashes cover committed bytes only: the first `head_bytes` (at most 1024)
+    and the last `marker_bytes` (at most 1024) before the offset.
+    """
+
+    offset_bytes: int = 0
+    head_bytes: int = 0
+    head_hash: bytes = b""
+    marker_bytes: int = 0
+    marker_hash: bytes = b""
+
+
+START = Cursor()
+
+
+class Life(NamedTuple):
+    """One append-only life of a file: it ends when a proof fails, and another one begins at offset 0."""
+
+    id: int
+    file: LogFile
+    state: str  # live, missing (the file is gone), rewritten (ended)
+    cursor: Cursor
+
+
+class Change(NamedTuple):
+    """A file that may hold something new."""
+
+    file: LogFile
+    life: Life | None  # None: read it from the start, as a new life
+    ends: Life | None  # the life that this file replaces at its path, if any
+
+
+class Reject(NamedTuple):
+    """A line that could not be read."""
+
+    offset_bytes: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The complete lines that a file gained since its cursor, joined into records."""
+
+    change: Change
+    restarted: bool  # the file is read from its start, as a new life: it is new, or a proof failed
+    start_bytes: int
+    cursor: Cursor  # after the chunk
+    records: list[Record] = field(default_factory=list)
+    seen_records: array[int] = field(default_factory=lambda: array("I"))  # for each line with usage: index into records ...
+    seen_offsets: array[int] = field(default_factory=lambda: array("I"))  # ... and its offset from start_bytes
+    tail_lines: int = 0  # how many of those, at the end, lie behind the cursor: a last line without its newline
+    rejects: list[Reject] = field(default_factory=list)
+    folder: tuple[int, str] | None = None  # the least (at_ms, working folder)
+    bytes_read: int = 0
+
+
+class Problem(NamedTuple):
+    """A file or folder that could not be read, or a guarantee that was lost."""
+
+    where: str
+    why: str
+
+
+class Listing(NamedTuple):
+    files: list[LogFile]  # sorted by path, each real path once
+    problems: list[Problem]
+
+
+class Source(Protocol):
+    """A place that holds log files."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What a person calls it: the folders that are searched."""
+
+    def list_files(self) -> Listing:
+        """Every log file that is there now."""
+
+    def read(self, file: LogFile, start_bytes: int, length_bytes: int) -> bytes:
+        """
+        The bytes from `start_bytes` on, at most `length_bytes`; fewer only at the end of the file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+
+
+class Cell(NamedTuple):
+    """Replies that share a quarter of an hour and all that a price depends on, added up."""
+
+    at_ms: int  # the start of the quarter, UTC
+    model: str
+    project: str
+    prompt_class: int  # how many of the price list's long-context thresholds the prompts exceed
+    speed: str
+    geo: str
+    service_tier: str
+    tokens: Tokens
+    replies: int
+    not_final: int
+    web_searches: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a row of a report holds; the names are those of the report contract (docs/json.md)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    cache_read_tokens: int = 0
+    total_tokens: int = 0
+    replies: int = 0
+    not_final_replies: int = 0
+    web_searches: int = 0
+    cost_usd: float | None = 0.0  # None: nothing in the row has a price
+    cost_is_lower_bound: bool = False  # a part has no price, or an output count is not final
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a report: its key (a day, a model, ...) and what was counted."""
+
+    key: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a reader of a report must know beside its numbers."""
+
+    not_final_replies: int = 0
+    unpriced_models: tuple[str, ...] = ()
+    malformed_lines: int = 0
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole report: rows oldest first, their totals and the notes."""
+
+    name: str
+    timezone: str
+    sources: tuple[str, ...]
+    rows: tuple[Row, ...]
+    totals: Counts
+    notes: Notes = field(default_factory=Notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What a pass cost and what it found."""
+
+    files_checked: int = 0
+    files_read: int = 0
+    bytes_read: int = 0
+    entries_parsed: int = 0  # lines with usage
+    replies_new: int = 0
+    replies_grown: int = 0
+    replies_corrected: int = 0
+    replies_gone: int = 0
+    malformed_lines: int = 0
+    took_s: float = 0.0
+
+    @property
+    def cache_hit_rate(self) -> float:
+        """The share of the files that needed no read; 1.0 when there are none."""
+        return 1.0 if not self.files_checked else 1 - self.files_read / self.files_checked
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing that a person sees came of it."""
+        return not (self.files_read or self.replies_new or self.replies_gone)
+
+
+@dataclass(slots=True)
+class Update:
+    """What one pass found."""
+
+    started_at_ms: int
+    metrics: Metrics
+    problems: list[Problem]  # files and folders that could not be read
+    degraded: list[str]  # guarantees that were lost, with the reason and what is done instead
+    load_changes: Callable[[], list[ReplyChange]]
+    _changes: list[ReplyChange] | None = field(default=None)
+
+    @property
+    def changes(self) -> list[ReplyChange]:
+        """
+        The replies that are new, have grown, were corrected or are gone since the update before, in time order across files.
+
+        Also those that another process committed meanwhile. Not the first fill of an empty store: query that.
+        """
+        if self._changes is None:
+            self._changes = self.load_changes()
+        return self._changes

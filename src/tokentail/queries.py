@@ -1,0 +1,166 @@
+"""The only place that answers from the store: the SQL behind every view, as frozen rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import date, timedelta, tzinfo
+from typing import NamedTuple
+
+from tokentail import merge, periods
+from tokentail.interned import COLUMNS, Interned
+from tokentail.model import Cell, Reply, ReplyChange, Tokens
+from tokentail.periods import DAY_MS, QUARTER_MS
+
+_REPLY_COLUMNS = ", ".join(("id", "key", *COLUMNS))
+_SUMS = """sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h),
+    sum(replies), sum(not_final), sum(web_searches)"""
+_BY_DAY = f"""
+SELECT day, utc_day, model, tier, {_SUMS}
+FROM (SELECT (quarter * {QUARTER_MS} + ?1) / {DAY_MS} AS day, quarter / {DAY_MS // QUARTER_MS} AS utc_day, * FROM quarters
+      WHERE quarter >= ?2 AND quarter < ?3)
+GROUP BY day, utc_day, model, tier"""
+_BY_MODEL = f"""
+SELECT quarter / {DAY_MS // QUARTER_MS} AS utc_day, model, tier, {_SUMS} FROM quarters
+WHERE quarter >= ?1 AND quarter < ?2 GROUP BY utc_day, model, tier"""
+
+
+class DayCell(NamedTuple):
+    """A cell and the local day that it belongs to."""
+
+    day: date
+    cell: Cell
+
+
+class Minute(NamedTuple):
+    """What one minute used."""
+
+    minute: int  # minutes since 1970, UTC
+    tokens: Tokens
+    replies: int
+
+
+class Pass(NamedTuple):
+    """The metrics of one look at the logs."""
+
+    at_ms: int
+    process: int
+    metrics: dict[str, int | float]
+
+
+def by_day(db: sqlite3.Connection, zone: tzinfo, since: date | None = None, until: date | None = None) -> Iterator[DayCell]:
+    """
+    Every (local day, UTC day, model, price tier) that has usage, from `since` to `until` inclusive; in no order.
+
+    Days run from midnight to midnight in `zone`, so one of them can last 23 or 25 hours. The UTC day is told apart
+    because prices are dated by it.
+    """
+    start, end = _quarters(db, zone, since, until)
+    names = _Names(db)
+    for span in periods.spans(zone, start * QUARTER_MS, end * QUARTER_MS):
+        bounds = (span.offset_ms, span.start_ms // QUARTER_MS, -(-span.end_ms // QUARTER_MS))
+        for day, utc_day, model, tier, *sums in db.execute(_BY_DAY, bounds):
+            yield DayCell(periods.day_from_number(day), names.cell(utc_day, model, tier, sums))
+
+
+def by_model(db: sqlite3.Connection, zone: tzinfo, since: date | None = None, until: date | None = None) -> Iterator[Cell]:
+    """Every (UTC day, model, price tier) that has usage from `since` to `until`, days of `zone`."""
+    names = _Names(db)
+    for utc_day, model, tier, *sums in db.execute(_BY_MODEL, _quarters(db, zone, since, until)):
+        yield names.cell(utc_day, model, tier, sums)
+
+
+def by_minute(db: sqlite3.Connection, start_ms: int, end_ms: int) -> list[Minute]:
+    """Every minute that has a reply, oldest first. A reply counts in the minute in which it began."""
+    rows = db.execute(
+        "SELECT at_ms / 60000, sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), count(*)"
+        " FROM replies WHERE at_ms >= ? AND at_ms < ? GROUP BY 1 ORDER BY 1",
+        (start_ms, end_ms),
+    )
+    return [Minute(row[0], Tokens(*row[1:6]), row[6]) for row in rows]
+
+
+def latest_replies(db: sqlite3.Connection, limit: int) -> list[Reply]:
+    """The newest replies by their time, newest first."""
+    return _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies ORDER BY at_ms DESC, key DESC LIMIT ?", (limit,))
+
+
+def replies_since(db: sqlite3.Connection, start_ms: int) -> list[Reply]:
+    """Every reply from a moment on, oldest first."""
+    return _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE at_ms >= ? ORDER BY at_ms, key", (start_ms,))
+
+
+def latest_change(db: sqlite3.Connection) -> int:
+    """The number of the newest change: where a follower that starts now begins."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def changes_between(db: sqlite3.Connection, after: int, until: int) -> list[ReplyChange]:
+    """
+    What changed by the changes numbered `after` + 1 to `until`: one entry a reply, in the replies' time order.
+
+    Replies that are gone come last.
+    """
+    events: dict[str, tuple[int, str]] = {}
+    for number, event, key in db.execute("SELECT seq, event, key FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq", (after, until)):
+        known = events.get(key)
+        # A reply that is new to this reader stays new, however often it grew on the way.
+        events[key] = number, "new" if known is not None and known[1] == "new" and event != "gone" else event
+    found = {reply.key: reply for key in events for reply in _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key = ?", (key,))}
+    changes = []
+    for key, (number, event) in events.items():
+        reply = found.get(key)
+        changes.append(ReplyChange(number, event if reply is not None and event != "gone" else _lost(event, reply), key, reply))
+    return sorted(changes, key=lambda change: (change.reply is None, change.reply.at_ms if change.reply else 0, change.key))
+
+
+def project_folders(db: sqlite3.Connection) -> dict[str, str]:
+    """The folder's real name of each project slug."""
+    return dict(db.execute("SELECT names.name, folder FROM projects JOIN names ON names.id = projects.project"))
+
+
+def malformed_lines(db: sqlite3.Connection) -> int:
+    """Lines that could have carried usage and could not be read, in the current life of every known file."""
+    return int(db.execute("SELECT ifnull(sum(malformed_lines), 0) FROM files WHERE state != 'rewritten'").fetchone()[0])
+
+
+def passes(db: sqlite3.Connection, limit: int) -> list[Pass]:
+    """The latest looks at the logs, newest first."""
+    rows = db.execute("SELECT at_ms, process, metrics FROM passes ORDER BY id DESC LIMIT ?", (limit,))
+    return [Pass(at_ms, process, json.loads(metrics)) for at_ms, process, metrics in rows]
+
+
+def _lost(event: str, reply: Reply | None) -> str:
+    """A reply that went and came back while nobody looked was corrected; one that is not there is gone."""
+    return "gone" if reply is None else ("corrected" if event == "gone" else event)
+
+
+class _Names:
+    """Turns the numbers in summary rows back into words."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._interned = Interned(db, ())
+        self._tiers = {row[0]: row[1:] for row in db.execute("SELECT id, prompt_class, speed, geo, service_tier FROM tiers")}
+
+    def cell(self, utc_day: int, model: int, tier: int, sums: list[int]) -> Cell:
+        prompt_class, speed, geo, service_tier = self._tiers[tier]
+        replies, not_final, web_searches = sums[5:]
+        name, tokens = self._interned.text(model), Tokens(*sums[:5])
+        return Cell(utc_day * DAY_MS, name, "", prompt_class, speed, geo, service_tier, tokens, replies, not_final, web_searches)
+
+
+def _quarters(db: sqlite3.Connection, zone: tzinfo, since: date | None, until: date | None) -> tuple[int, int]:
+    """The quarters of an hour from the first moment of `since` to the last of `until`, as far as there is usage."""
+    first, last = db.execute("SELECT ifnull(min(quarter), 0), ifnull(max(quarter), -1) FROM quarters").fetchone()
+    if since is not None:
+        first = max(first, periods.day_start_ms(since, zone) // QUARTER_MS)
+    if until is not None and until < date.max - timedelta(days=2):
+        last = min(last, periods.day_start_ms(until + timedelta(days=1), zone) // QUARTER_MS - 1)
+    return first, max(last + 1, first)
+
+
+def _replies(db: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Reply]:
+    interned = Interned(db, ())
+    return [merge.reply(row[1], interned.record(merge.group_of_key(row[1]), row[2:])) for row in db.execute(query, values)]

@@ -1,0 +1,1 @@
+"""Rows to text: one module a report, one module an output format."""

@@ -1,0 +1,25 @@
+"""Reports as CSV: the fields of the JSON contract, a header line, one line a row, no totals."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, fields
+
+from tokentail.model import Counts, Report
+from tokentail.reports.as_json import ROW_NAMES
+
+
+def report_csv(report: Report) -> str:
+    """What is unknown (a cost without a price) is an empty field."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([ROW_NAMES[report.name], *(field.name for field in fields(Counts))])
+    for row in report.rows:
+        writer.writerow([guarded(row.key), *asdict(row.counts).values()])
+    return out.getvalue()
+
+
+def guarded(name: str) -> str:
+    """A name from a log, such that no spreadsheet takes it for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

@@ -1,0 +1,124 @@
+"""The only place that knows how log files are found and read on a local file system."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokentail.model import Listing, LogFile, Problem
+
+# `O_NONBLOCK`: a pipe named x.jsonl must not hold us. `O_NOFOLLOW`: links are resolved by the listing, not behind our back.
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?\Z").search
+_VANISHED = (errno.ENOENT, errno.ENOTDIR)
+
+
+class LocalFolders:
+    """Folders that are searched for `*.jsonl` and `*.jsonl.N`, at any depth; links to folders are not followed."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        """A folder inside another one, or the same by another name, is searched once."""
+        self._shown = tuple(dict.fromkeys(str(folder) for folder in folders))
+        self._roots = _outermost(os.path.realpath(folder) for folder in self._shown)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self._shown
+
+    def list_files(self) -> Listing:
+        found: dict[str, LogFile] = {}
+        problems: list[Problem] = []
+        for root in self._roots:
+            _search(root, found, problems)
+        return Listing([found[path] for path in sorted(found)], problems)
+
+    def look_again(self, file: LogFile) -> LogFile | None:
+        """The same path as it is now; None when there is no regular file to be seen there."""
+        try:
+            status = os.lstat(file.path)
+        except OSError:
+            return None
+        return _log_file(file.path, file.root, file.relative, status) if stat.S_ISREG(status.st_mode) else None
+
+    def read(self, file: LogFile, start_bytes: int, length_bytes: int) -> bytes:
+        buffer = bytearray(length_bytes)
+        return bytes(buffer[: self.read_into(file, start_bytes, memoryview(buffer))])
+
+    def read_into(self, file: LogFile, start_bytes: int, buffer: memoryview) -> int:
+        """
+        Fill `buffer` with the bytes from `start_bytes` on; fewer only at the end of the file.
+
+        Raises:
+            OSError: the file cannot be read, or is no regular file any more.
+        """
+        # Not mmap: a file that is cut short under a map kills the process.
+        handle = os.open(file.path, _OPEN_FLAGS)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", file.path)
+            done = 0
+            while done < len(buffer):
+                count = os.preadv(handle, [buffer[done:]], start_bytes + done)
+                if count == 0:
+                    break
+                done += count
+            return done
+        finally:
+            os.close(handle)
+
+
+def is_gone(path: str) -> bool:
+    """Is there certainly no file of that name? An error that leaves it open (no permission, too many open files) is a no."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno in _VANISHED
+    return False
+
+
+def _outermost(roots: Iterable[str]) -> list[str]:
+    kept: list[str] = []
+    for root in sorted(set(roots)):
+        if not any(f"{root}/".startswith(f"{outer.rstrip('/')}/") for outer in kept):
+            kept.append(root)
+    return kept
+
+
+def _search(root: str, found: dict[str, LogFile], problems: list[Problem]) -> None:
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(f"{root}/{folder}") as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(f"{folder}{entry.name}/")
+                    elif _is_log_name(entry.name):
+                        _take(root, folder + entry.name, entry, found, problems)
+        except OSError as error:
+            if error.errno not in _VANISHED:
+                problems.append(Problem(f"{root}/{folder}".rstrip("/"), error.strerror or str(error)))
+
+
+def _take(root: str, relative: str, entry: os.DirEntry[str], found: dict[str, LogFile], problems: list[Problem]) -> None:
+    path = f"{root.rstrip('/')}/{relative}"
+    try:
+        if entry.is_symlink():
+            path = os.path.realpath(path)
+            status = os.stat(path)
+        else:
+            status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _VANISHED:
+            problems.append(Problem(path, error.strerror or str(error)))
+        return
+    if path not in found and stat.S_ISREG(status.st_mode):
+        found[path] = _log_file(path, root, relative, status)
+
+
+def _log_file(path: str, root: str, relative: str, status: os.stat_result) -> LogFile:
+    return LogFile(path, root, relative, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

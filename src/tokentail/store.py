@@ -1,0 +1,242 @@
+"""The only place that writes the store: what was read and how far it was read, together or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from tokentail import database, merge
+from tokentail.interned import Interned
+from tokentail.ledger import Group, Ledger, RecordKey, Tally
+from tokentail.model import RULES_VERSION, START, Change, Chunk, Cursor, Life, LogFile, Record
+
+MAX_REJECTS = 1000  # named a file life; all are counted
+MAX_CHANGES = 50_000  # kept for processes that follow
+MAX_PASSES = 1000
+_INSERT_FILE = """
+INSERT OR REPLACE INTO files (id, path, root, relative, state, device, inode, size_bytes, mtime_ns, ctime_ns,
+    offset_bytes, head_bytes, head_hash, marker_bytes, marker_hash, malformed_lines, seen_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_SELECT_LIVES = """
+SELECT id, path, root, relative, device, inode, size_bytes, mtime_ns, ctime_ns, state,
+    offset_bytes, head_bytes, head_hash, marker_bytes, marker_hash
+FROM files WHERE state != 'rewritten' ORDER BY id"""
+_INSERT_SIGHTINGS = "INSERT OR REPLACE INTO sightings (file, start_bytes, records, offsets) VALUES (?, ?, ?, ?)"
+_JOIN_FOLDER = """
+INSERT INTO projects (project, at_ms, folder) VALUES (?, ?, ?)
+ON CONFLICT (project) DO UPDATE SET at_ms = excluded.at_ms, folder = excluded.folder
+WHERE (excluded.at_ms, excluded.folder) < (at_ms, folder)"""
+
+
+class Applied(NamedTuple):
+    """What one commit changed."""
+
+    lives: list[Life]  # one a chunk, as it stands now
+    tally: Tally
+
+
+class Store:
+    """The writing side of a store; `queries` is the reading one. Use it with the lock held."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, *, thresholds: Sequence[int], clock: Callable[[], float] = time.time
+    ) -> None:
+        """`thresholds` are the price list's long-context limits in prompt tokens, ascending."""
+        self.connection = connection
+        self.path = path
+        self._thresholds = tuple(thresholds)
+        self._clock = clock
+        self._interned = Interned(connection, self._thresholds)
+        self._last: tuple[Change, Life, int] | None = None
+        self._check_meta()
+
+    def lives(self) -> list[Life]:
+        """Every file life that has not ended."""
+        decode = os.fsdecode
+        return [
+            Life(row[0], LogFile(decode(row[1]), decode(row[2]), decode(row[3]), *row[4:9]), row[9], Cursor(*row[10:]))
+            for row in self.connection.execute(_SELECT_LIVES)
+        ]
+
+    def apply(self, chunks: Sequence[Chunk]) -> Applied:
+        """
+        Join chunks into the store and move their files' cursors: one transaction.
+
+        Chunks of one file come in order. Applying a chunk again, or in another company, changes nothing.
+
+        Raises:
+            StoreError: the store cannot be written; nothing of this call was kept.
+        """
+        with self._transaction():
+            lives = self._place(chunks)
+            ids, tally = Ledger(self.connection, self._interned).add(_join_all(chunks))
+            self._write_sightings(chunks, lives, ids)
+            self._write_rejects(chunks, lives)
+            self._write_folders(chunks)
+            self._write_changes(tally.changes)
+        return Applied(lives, tally)
+
+    def keep(self, origin: Path, records: Iterable[Record]) -> int:
+        """
+        Join records that came from no log: those of a damaged store. Gives how many there were.
+
+        Their sightings name `origin`, as a file that is gone.
+        """
+        count = 0
+        file = LogFile(os.fspath(origin), os.fspath(origin.parent), origin.name, 0, 0, 0, 0, 0)
+        change = Change(file, None, None)
+        iterator = iter(records)
+        restarted = True
+        while batch := list(islice(iterator, MAX_CHANGES)):
+            unique = list(_join_all([Chunk(change, restarted, count, START, records=batch)]).values())
+            numbers = array("I", range(len(unique)))
+            chunk = Chunk(change, restarted, count, START, unique, numbers, array("I", [0] * len(unique)))
+            self.restate([self.apply([chunk]).lives[0]._replace(state="missing")])
+            count += len(batch)
+            restarted = False
+        return count
+
+    def restate(self, lives: Iterable[Life]) -> None:
+        """Write file lives whose state changed without a read: gone, or back again."""
+        rows = [(life.state, life.id) for life in lives]
+        if rows:
+            with self._transaction():
+                self.connection.executemany("UPDATE files SET state = ? WHERE id = ?", rows)
+
+    def add_pass(self, at_ms: int, metrics: dict[str, object], *, idle: bool) -> None:
+        """Keep the metrics of a pass; of those that found nothing only the newest one stays."""
+        with self._transaction():
+            if idle:
+                self.connection.execute("DELETE FROM passes WHERE id = (SELECT max(id) FROM passes) AND idle")
+            row = (at_ms, os.getpid(), idle, json.dumps(metrics))
+            self.connection.execute("INSERT INTO passes (at_ms, process, idle, metrics) VALUES (?, ?, ?, ?)", row)
+            self.connection.execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (MAX_PASSES,))
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _check_meta(self) -> None:
+        """Price tiers depend on the price list's thresholds: where those differ, tiers and summaries are computed anew."""
+        wanted = {"rules_version": str(RULES_VERSION), "thresholds": json.dumps(self._thresholds)}
+        found = dict(self.connection.execute("SELECT name, value FROM meta"))
+        if found == wanted:
+            return
+        with self._transaction():
+            self.connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", list(wanted.items()))
+            if found.get("thresholds", wanted["thresholds"]) != wanted["thresholds"]:
+                Ledger(self.connection, self._interned).summarize_all()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            # What was interned in this transaction is gone: its numbers must not be used again.
+            self._interned = Interned(self.connection, self._thresholds)
+            self._last = None
+            if isinstance(error, sqlite3.DatabaseError) and not database.is_damaged(error):
+                raise database.cannot_write(self.path, error) from error
+            raise
+
+    def _place(self, chunks: Sequence[Chunk]) -> list[Life]:
+        """Write each chunk's file and cursor; a restarted file gets a new life, and the ones it replaces end."""
+        lives: list[Life] = []
+        latest: dict[str, tuple[Life, int]] = {}
+        next_id = int(self.connection.execute("SELECT ifnull(max(id), 0) + 1 FROM files").fetchone()[0])
+        for chunk in chunks:
+            file = chunk.change.file
+            before, malformed = latest.get(file.path) or self._before(chunk.change)
+            if chunk.restarted:
+                self._end(before)
+                self._end(chunk.change.ends)
+                before, malformed = None, 0
+            life = Life(before.id if before else next_id, file, "live", chunk.cursor)
+            next_id += before is None
+            latest[file.path] = life, malformed + len(chunk.rejects)
+            lives.append(life)
+            self._last = chunk.change, *latest[file.path]
+        self.connection.executemany(_INSERT_FILE, [self._file_row(*placed) for placed in latest.values()])
+        return lives
+
+    def _before(self, change: Change) -> tuple[Life | None, int]:
+        """The life that a chunk goes on with, and its malformed lines so far; a file may span commits."""
+        if self._last is not None and self._last[0] is change:
+            return self._last[1:]
+        if change.life is None:
+            return None, 0
+        row = self.connection.execute("SELECT malformed_lines FROM files WHERE id = ?", (change.life.id,)).fetchone()
+        return change.life, int(row[0])
+
+    def _end(self, life: Life | None) -> None:
+        if life is not None:
+            self.connection.execute("UPDATE files SET state = 'rewritten' WHERE id = ?", (life.id,))
+
+    def _file_row(self, life: Life, malformed: int) -> tuple[object, ...]:
+        names = map(os.fsencode, life.file[:3])
+        return (life.id, *names, life.state, *life.file[3:], *life.cursor, malformed, int(self._clock() * 1000))
+
+    def _write_sightings(self, chunks: Sequence[Chunk], lives: Sequence[Life], ids: dict[RecordKey, int]) -> None:
+        rows = []
+        for chunk, life in zip(chunks, lives, strict=True):
+            # A last line without its newline is read again with the next chunk: what was seen behind the cursor is seen anew.
+            if not chunk.restarted:
+                self.connection.execute("DELETE FROM sightings WHERE file = ? AND start_bytes >= ?", (life.id, chunk.start_bytes))
+            numbers = [ids[record[:3]] for record in chunk.records]
+            seen = array("I", map(numbers.__getitem__, chunk.seen_records))
+            behind = len(seen) - chunk.tail_lines
+            if behind:
+                rows.append((life.id, chunk.start_bytes, _packed(seen[:behind]), _packed(chunk.seen_offsets[:behind])))
+            if chunk.tail_lines:
+                rows.append((life.id, chunk.cursor.offset_bytes, _packed(seen[behind:]), _packed(array("I", [0] * chunk.tail_lines))))
+        self.connection.executemany(_INSERT_SIGHTINGS, rows)
+
+    def _write_rejects(self, chunks: Sequence[Chunk], lives: Sequence[Life]) -> None:
+        for chunk, life in zip(chunks, lives, strict=True):
+            if chunk.rejects:
+                known = self.connection.execute("SELECT count(*) FROM rejects WHERE file = ?", (life.id,)).fetchone()[0]
+                rows = [(life.id, *reject) for reject in chunk.rejects[: MAX_REJECTS - known]]
+                self.connection.executemany("INSERT OR REPLACE INTO rejects (file, offset_bytes, reason) VALUES (?, ?, ?)", rows)
+
+    def _write_folders(self, chunks: Sequence[Chunk]) -> None:
+        best: dict[str, tuple[int, str]] = {}
+        for chunk in chunks:
+            if chunk.folder is not None:
+                project = chunk.records[0].owner.project
+                best[project] = min(best.get(project, chunk.folder), chunk.folder)
+        self.connection.executemany(_JOIN_FOLDER, [(self._interned.name(project), *folder) for project, folder in best.items()])
+
+    def _write_changes(self, changes: list[tuple[str, str]]) -> None:
+        if changes:
+            self.connection.executemany("INSERT INTO changes (event, key) VALUES (?, ?)", changes)
+            self.connection.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (MAX_CHANGES,))
+
+
+def _join_all(chunks: Sequence[Chunk]) -> Group:
+    joined: Group = {}
+    for chunk in chunks:
+        for record in chunk.records:
+            key = record[:3]
+            known = joined.get(key)
+            joined[key] = record if known is None else merge.join(known, record)
+    return joined
+
+
+def _packed(numbers: array[int]) -> bytes:
+    """32-bit numbers, little end first."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()

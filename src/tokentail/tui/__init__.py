@@ -1,0 +1,1 @@
+"""The live screen in the terminal; the only place that imports Textual."""
