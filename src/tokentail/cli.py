@@ -235,9 +235,12 @@ def _run_screen(args: argparse.Namespace) -> int:
     price_list = prices.load()
     with contextlib.closing(UpdateCoordinator(source, _store_path(given), prices=price_list, progress=_progress())) as coordinator:
         if not _on_terminal():
-            from tokentail.reports.overview import print_overview
+            from tokentail.reports.overview import overview, overview_text  # noqa: PLC0415
 
-            return _tell_problems(print_overview(coordinator, price_list, _zone(args), sys.stdout))
+            zone, update = _zone(args), coordinator.check_for_updates()
+            seen = overview(coordinator.db, price_list, zone, update.started_at_ms)
+            sys.stdout.write(overview_text(seen, update, zone, text.Style.of(sys.stdout, os.environ)))
+            return _tell_problems(update.problems)
         from tokentail.tui.app import run_screen
 
         return run_screen(coordinator, price_list, _zone(args), label="")
