@@ -235,7 +235,7 @@ def _run_screen(args: argparse.Namespace) -> int:
     price_list = prices.load()
     with contextlib.closing(UpdateCoordinator(source, _store_path(given), prices=price_list, progress=_progress())) as coordinator:
         if not _on_terminal():
-            from tokentail.reports.overview import overview, overview_text  # noqa: PLC0415
+            from tokentail.reports.overview import overview, overview_text
 
             zone, update = _zone(args), coordinator.check_for_updates()
             seen = overview(coordinator.db, price_list, zone, update.started_at_ms)

@@ -6,7 +6,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from tokentail import database, queries
@@ -85,7 +84,7 @@ class UpdateCoordinator:
                 store.restate(self._tracker.persist())
                 metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
                 if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
-                    store.add_pass(int(started * 1000), asdict(metrics), idle=metrics.is_idle)
+                    store.add_pass(int(started * 1000), metrics._asdict(), idle=metrics.is_idle)
                     self._next_heartbeat = time.monotonic() + HEARTBEAT_S
         except StoreBusyError as error:
             if not self._path.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sqlite3
 import time
@@ -24,8 +23,10 @@ def store_path(home: Path, sources: Sequence[Path] | None) -> Path:
     """The store of the default places, or the one of the given folders: named by a hash of their sorted real paths."""
     if sources is None:
         return home / "store.db"
+    from hashlib import blake2b  # not at the top: with OpenSSL behind it, it takes 10 ms
+
     names = sorted({os.path.realpath(source) for source in sources})
-    digest = hashlib.blake2b("\0".join(names).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    digest = blake2b("\0".join(names).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     return home / f"source-{digest}.db"
 
 

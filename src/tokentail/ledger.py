@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
@@ -46,16 +45,13 @@ _ALL_TIME = (0, 1 << 62)
 _MANY = 5_000  # records: from here on an empty table is filled before its indexes are made
 
 
-@dataclass(slots=True)
 class Tally:
     """What one commit did to the replies."""
 
-    new: int = 0
-    grown: int = 0
-    corrected: int = 0
-    gone: int = 0
-    changes: list[tuple[str, str]] = field(default_factory=list)  # (event, reply key), but for the first fill of a store
-    quarters: set[int] = field(default_factory=set)  # whose sums are no longer right
+    def __init__(self) -> None:
+        self.new = self.grown = self.corrected = self.gone = 0
+        self.changes: list[tuple[str, str]] = []  # (event, reply key), but for the first fill of a store
+        self.quarters: set[int] = set()  # whose sums are no longer right
 
 
 class Ledger:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from tokentail.model import Cell, Counts, Reply, Row
 from tokentail.prices import PICO_PER_USD, PriceList
 
 
-@dataclass(slots=True)
 class _Sum:
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
-    replies: int = 0
-    not_final: int = 0
-    web_searches: int = 0
-    cost_pico: int = 0
-    priced: bool = False  # at least one part has a price
-    unpriced: bool = False  # at least one part has none, or only a part of one
+    __slots__ = (
+        *("cache_read", "cache_write_1h", "cache_write_5m", "cost_pico", "input", "not_final"),
+        *("output", "priced", "replies", "unpriced", "web_searches"),
+    )
+
+    def __init__(self) -> None:
+        self.input = self.output = self.cache_read = self.cache_write_5m = self.cache_write_1h = 0
+        self.replies = self.not_final = self.web_searches = 0
+        self.cost_pico = 0
+        self.priced = False  # at least one part has a price
+        self.unpriced = False  # at least one part has none, or only a part of one
 
 
 class Adder:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -333,4 +332,6 @@ def _skip_space(source: str, position: int) -> int:
 
 
 def _hash(data: bytes) -> str:
+    from hashlib import blake2b  # not at the top: with OpenSSL behind it, it takes 10 ms, and hardly a line needs it
+
     return blake2b(data, digest_size=16).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC
 
 from tokentail import periods
@@ -25,9 +24,9 @@ def report_json(report: Report) -> str:
         "report": report.name,
         "timezone": report.timezone,
         "sources": list(report.sources),
-        "rows": [{name: row.key, **asdict(row.counts)} for row in report.rows],
-        "totals": asdict(report.totals),
-        "notes": asdict(report.notes),
+        "rows": [{name: row.key, **row.counts._asdict()} for row in report.rows],
+        "totals": report.totals._asdict(),
+        "notes": report.notes._asdict(),
     }
     return json.dumps(document, indent=2)
 
@@ -41,10 +40,10 @@ def feed_json(change: ReplyChange, prices: PriceList) -> str:
     reply = change.reply
     line: dict[str, object] = {"schema": FEED_SCHEMA, "event": change.event, "key": change.key}
     if reply is None:
-        line |= {"id": None, "at": None, "session": None, "project": None, "agent": None, "model": None, **asdict(Counts())}
+        line |= {"id": None, "at": None, "session": None, "project": None, "agent": None, "model": None, **Counts()._asdict()}
     else:
         at = periods.at(reply.at_ms, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         owner = reply.owner
         line |= {"id": reply.id, "at": at, "session": owner.session, "project": owner.project, "agent": owner.agent, "model": reply.model}
-        line |= asdict(counts_of(reply, prices))
+        line |= counts_of(reply, prices)._asdict()
     return json.dumps(line, separators=(",", ":"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tokentail import periods, queries
@@ -14,8 +14,7 @@ from tokentail.reports import text
 from tokentail.totals import Adder
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(NamedTuple):
     """What a person wants to know first."""
 
     day: date

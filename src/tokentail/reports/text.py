@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TextIO
 
@@ -68,6 +67,10 @@ def table(columns: Sequence[Column], *, width: int, style: Style) -> str:
 
 def safe(name: str) -> str:
     """A name from a log with everything neutralised that a terminal would act on."""
+    if name.isascii() and name.isprintable():
+        return name
+    import unicodedata  # not at the top: it takes 3 ms, and most names do without
+
     return "".join("\ufffd" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in name)
 
 
@@ -106,6 +109,8 @@ def text_width(text: str) -> int:
     """How many cells of a terminal a text takes."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
