@@ -19,6 +19,7 @@ ROWS = (
     ("sources", "formats", "prices", "database", "interned"),
     ("ledger", "salvage"),
     ("tracker", "parser", "watcher", "store", "queries", "recount", "totals"),
+    ("workers",),
     ("coordinator", "reports", "verify", "config"),
     ("fleet", "feed"),
     ("tui", "web", "statusline", "demo"),

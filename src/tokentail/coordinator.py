@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokentail import database, queries
 from tokentail.errors import StoreBusyError, StoreError
@@ -16,11 +18,17 @@ from tokentail.sources import LocalFolders
 from tokentail.store import Store
 from tokentail.tracker import FileTracker
 
+if TYPE_CHECKING:
+    from tokentail.parser import IncrementalParser
+    from tokentail.workers import Outcome
+
 HOT_EVERY_S = 1.0  # how often files are looked at that changed lately
 HEARTBEAT_S = 5.0  # how often a process that watches says so when it finds nothing
 ALL_EVERY_S = 5.0  # and all the others, new ones included
 HOT_S = 600.0  # what "lately" means
 BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
+HELPER_SHARE = 0.5  # of a large backlog's bytes: what a second process parses meanwhile
+LARGE_BYTES = 256_000_000
 WAIT_S = 10.0  # for another process's pass
 
 Progress = Callable[[int, int], None]  # bytes read so far, bytes to read
@@ -58,6 +66,10 @@ class UpdateCoordinator:
         if self._store is None:
             self._store = self._open()
         return self._store.connection
+
+    def report_progress(self, progress: Progress | None) -> None:
+        """From now on tell `progress` how far a pass has read, a call a file; what it raises ends the pass between two commits."""
+        self._progress = progress
 
     def check_for_updates(self, hot: Iterable[LogFile] | None = None) -> Update:
         """
@@ -119,18 +131,15 @@ class UpdateCoordinator:
         changes = list(self._tracker.check_changes(None if hot is None else self._restat(hot)))
         if not changes:
             return
-        # Not at the top: what parsing needs takes 40 ms to import, and most passes find nothing new.
-        from tokentail.parser import IncrementalParser
-
-        parser = IncrementalParser(self._source)
         total = sum(_unread_bytes(change) for change in changes)
         done = 0
-        for change in changes:
+        for change, outcome in _read(changes, self._source, total):
+            if isinstance(outcome, Chunk):
+                yield outcome
+                continue
+            if isinstance(outcome, OSError):
+                counted.problems.append(Problem(change.file.path, outcome.strerror or str(outcome)))
             counted.files_read += 1
-            try:
-                yield from parser.parse_new_entries(change)
-            except OSError as error:
-                counted.problems.append(Problem(change.file.path, error.strerror or str(error)))
             done += _unread_bytes(change)
             if self._progress is not None:
                 self._progress(done, total)
@@ -226,6 +235,60 @@ def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
             batch, records = [], 0
     if batch:
         yield batch
+
+
+def _read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iterator[tuple[Change, Outcome | None]]:
+    """Every file's chunks and then None, or an error; a large backlog is parsed by two processes."""
+    # Not at the top: what parsing needs takes 40 ms to import, and most passes find nothing new.
+    from tokentail import workers
+    from tokentail.parser import IncrementalParser
+
+    theirs: list[Change] = []
+    if total_bytes >= workers.WORTH_BYTES and len(os.sched_getaffinity(0)) > 1:
+        changes, theirs = _shared_out(changes, total_bytes)
+    helper = workers.Helper(theirs) if theirs else None
+    try:
+        parser = IncrementalParser(source)
+        for change in changes:
+            yield from _parsed(parser, change)
+        if helper is not None:
+            left = {id(change) for change in theirs}
+            for change, outcome in helper.results():
+                if outcome is None:
+                    left.discard(id(change))
+                yield change, outcome
+            # Where the helper was killed, what it did not finish is read here; reading a part of a file again changes nothing.
+            for change in theirs:
+                if id(change) in left:
+                    yield from _parsed(parser, change)
+    finally:
+        if helper is not None:
+            helper.stop()
+
+
+def _parsed(parser: IncrementalParser, change: Change) -> Iterator[tuple[Change, Outcome | None]]:
+    try:
+        for chunk in parser.parse_new_entries(change):
+            yield change, chunk
+    except OSError as error:
+        yield change, error
+    else:
+        yield change, None
+
+
+def _shared_out(changes: list[Change], total_bytes: int) -> tuple[list[Change], list[Change]]:
+    """Our half of a backlog and the helper's; very large files stay here, where they are read in pieces."""
+    ours: list[Change] = []
+    theirs: list[Change] = []
+    given = 0
+    for change in changes:
+        size = _unread_bytes(change)
+        if size < LARGE_BYTES and given + size <= total_bytes * HELPER_SHARE:
+            theirs.append(change)
+            given += size
+        else:
+            ours.append(change)
+    return ours, theirs
 
 
 def _unread_bytes(change: Change) -> int:

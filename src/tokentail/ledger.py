@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count, islice
+from operator import itemgetter
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
@@ -20,6 +23,10 @@ _INSERT_REPLY = f"INSERT OR REPLACE INTO replies ({', '.join(_REPLY_COLUMNS)}) V
 _INSERT_RECORD = f"INSERT OR REPLACE INTO records ({', '.join(_RECORD_COLUMNS)}) VALUES ({', '.join('?' * len(_RECORD_COLUMNS))})"
 _SELECT_LONE = f"SELECT id, {', '.join(COLUMNS)} FROM replies WHERE key = ?"
 _SELECT_GROUP = f"SELECT id, {', '.join(COLUMNS)} FROM records WHERE group_text = ?"
+_SELECT_FORMS = "SELECT id, form, input, output, cache_read, cache_write_5m, cache_write_1h FROM replies"
+_SELECT_EXTRA_FORMS = """
+SELECT extras.rowid, form, extras.input, extras.output, extras.cache_read, extras.cache_write_5m, extras.cache_write_1h
+FROM extras JOIN replies ON replies.id = extras.reply"""
 _INSERT_EXTRA = """
 INSERT INTO extras (reply, model, input, output, cache_read, cache_write_5m, cache_write_1h, tier)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -42,6 +49,8 @@ FROM (
 )
 GROUP BY quarter, model, project, tier"""
 _ALL_TIME = (0, 1 << 62)
+_group_of = itemgetter(0)
+_key_of = itemgetter(slice(3))
 _MANY = 5_000  # records: from here on an empty table is filled before its indexes are made
 
 
@@ -66,57 +75,35 @@ class Ledger:
         """Join records into those that are there. Gives the records' ids and what it did to the replies."""
         self._next_id = self._free_id()
         if self._next_id > 1:
-            ids, tally = self._add_to_known(joined)
+            ids, tally = self._add(joined)
             self._summarize(tally.quarters)
             return ids, tally
+        # The first records of an empty store: nothing to tell the followers, who have seen nothing yet.
         with self._indexes_made_afterwards() if len(joined) > _MANY else _as_they_are():
-            ids, tally = self._fill(joined)
-        self._connection.execute("DELETE FROM quarters")
-        self._connection.execute(_SUMMARIZE, _ALL_TIME)
+            ids, tally = self._add(joined)
+        tally.changes.clear()
+        self._summarize_all_quarters()
         return ids, tally
 
     def summarize_all(self) -> None:
         """Compute every summary and every price tier anew."""
-        rows = self._connection.execute(
-            "SELECT id, form, input, output, cache_read, cache_write_5m, cache_write_1h FROM replies"
-        ).fetchall()
         tier, form = self._interned.tier, self._interned.form_text
-        self._connection.executemany(
-            "UPDATE replies SET tier = ? WHERE id = ?", [(tier(form(row[1]), Tokens(*row[2:])), row[0]) for row in rows]
-        )
-        self._connection.execute("DELETE FROM quarters")
-        self._connection.execute(_SUMMARIZE, _ALL_TIME)
+        for table, query in (("replies", _SELECT_FORMS), ("extras", _SELECT_EXTRA_FORMS)):
+            rows = self._connection.execute(query).fetchall()
+            self._connection.executemany(
+                f"UPDATE {table} SET tier = ? WHERE rowid = ?", [(tier(form(row[1]), Tokens(*row[2:])), row[0]) for row in rows]
+            )
+        self._summarize_all_quarters()
 
-    def _fill(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
-        """The first records of an empty store: nothing to look up, nothing to tell the followers."""
+    def _add(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
         tally = Tally()
-        ids: dict[RecordKey, int] = {}
-        rows = []
-        row, tier, escape = self._interned.row, self._interned.tier, merge.escape
-        groups = _by_group(joined)
-        number = self._next_id
-        for group, records in groups.items():
-            if len(records) > 1:
-                continue
-            record = records[0]
-            ids[record[:3]] = number
-            rows.append((number, escape(group), *row(record), tier(record[8], record[6])))
-            if merge.EXTRAS in record[8]:
-                self._write_extras(number, record)
-            number += 1
-        self._next_id = number
-        tally.new = len(rows)
-        self._connection.executemany(_INSERT_REPLY, rows)
-        for records in groups.values():
-            if len(records) > 1:
-                ids.update(self._rewrite({}, {}, {record[:3]: record for record in records}, tally))
-        tally.changes.clear()
-        return ids, tally
-
-    def _add_to_known(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
-        tally = Tally()
-        ids: dict[RecordKey, int] = {}
-        for group, records in _by_group(joined).items():
+        sizes = Counter(map(_group_of, joined))
+        # Groups of one record that the store does not know are nearly all there is: their records are their replies.
+        usual = sizes.keys() - {group for group, size in sizes.items() if size > 1} - self._known(sizes)
+        ids = self._add_lone([record for record in joined.values() if record[0] in usual], tally)
+        if len(usual) == len(sizes):
+            return ids, tally
+        for group, records in _by_group(record for record in joined.values() if record[0] not in usual).items():
             known_ids, known = self._load(group)
             after = dict(known)
             for record in records:
@@ -124,6 +111,32 @@ class Ledger:
                 after[record[:3]] = record if before is None else merge.join(before, record)
             ids.update(known_ids if after == known else self._rewrite(known_ids, known, after, tally))
         return ids, tally
+
+    def _known(self, groups: Iterable[str]) -> set[str]:
+        """Those of the groups that have records."""
+        if self._next_id == 1:
+            return set()
+        keys = {merge.escape(group): group for group in groups}
+        several = {row[0] for row in self._connection.execute("SELECT DISTINCT group_text FROM records")}
+        known = several.intersection(keys.values())
+        names = iter(keys)
+        while some := list(islice(names, 500)):
+            query = f"SELECT key FROM replies WHERE key IN ({', '.join('?' * len(some))})"
+            known.update(keys[row[0]] for row in self._connection.execute(query, some))
+        return known
+
+    def _add_lone(self, records: list[Record], tally: Tally) -> dict[RecordKey, int]:
+        """New groups of one record each: nothing to join and nothing to resolve."""
+        first, self._next_id = self._next_id, self._next_id + len(records)
+        keys = [merge.escape(record[0]) for record in records]
+        self._connection.executemany(_INSERT_REPLY, self._interned.reply_rows(zip(count(first), keys, records, strict=False)))
+        for number, record in zip(count(first), records, strict=False):
+            if merge.EXTRAS in record[8]:
+                self._write_extras(number, record)
+        tally.new += len(records)
+        tally.changes += [("new", key) for key in keys]
+        tally.quarters.update(record[3] // QUARTER_MS for record in records)
+        return dict(zip(map(_key_of, records), count(first), strict=False))
 
     def _load(self, group: str) -> tuple[dict[RecordKey, int], Group]:
         """The ids and records of a group: a lone one is its reply."""
@@ -184,6 +197,10 @@ class Ledger:
             self._connection.execute("DELETE FROM quarters WHERE quarter = ?", (quarter,))
             self._connection.execute(_SUMMARIZE, (quarter * QUARTER_MS, (quarter + 1) * QUARTER_MS))
 
+    def _summarize_all_quarters(self) -> None:
+        self._connection.execute("DELETE FROM quarters")
+        self._connection.execute(_SUMMARIZE, _ALL_TIME)
+
     def _free_id(self) -> int:
         """Records and replies draw their ids from one sequence."""
         query = "SELECT max(ifnull((SELECT max(id) FROM replies), 0), ifnull((SELECT max(id) FROM records), 0))"
@@ -209,9 +226,9 @@ def _as_they_are() -> Iterator[None]:
     yield
 
 
-def _by_group(joined: Group) -> dict[str, list[Record]]:
+def _by_group(records: Iterable[Record]) -> dict[str, list[Record]]:
     groups: dict[str, list[Record]] = {}
-    for record in joined.values():
+    for record in records:
         group = groups.get(record[0])
         if group is None:
             groups[record[0]] = [record]

@@ -159,7 +159,7 @@ def _message(records: list[Record]) -> Record:
     """R4, R7 and R8 over the records of one message."""
     if len(records) == 1:
         return records[0]
-    first = records[0]
+    first = min(records, key=lambda record: (record.request_id, record.sidechain))  # not the first: the order must not matter
     return reduce(join, (record._replace(request_id=first.request_id, sidechain=first.sidechain) for record in records))
 
 

@@ -63,23 +63,23 @@ class IncrementalParser:
                 cursor, restarted = START, True
         while True:
             chunk, more = self._next_chunk(change, cursor, restarted)
-            if chunk is None:
-                cursor, restarted = START, True
-                continue
             chunk.bytes_read += bytes_read
+            if more is None:
+                cursor, restarted, bytes_read = START, True, chunk.bytes_read
+                continue
             yield chunk
             cursor, restarted, bytes_read = chunk.cursor, False, 0
             if not more:
                 return
 
-    def _next_chunk(self, change: Change, cursor: Cursor, restarted: bool) -> tuple[Chunk | None, bool]:
-        """One buffer's worth, and whether there is more; None when the marker before the cursor is not what it was."""
+    def _next_chunk(self, change: Change, cursor: Cursor, restarted: bool) -> tuple[Chunk, bool | None]:
+        """One buffer's worth, and whether there is more; None for that when the marker before the cursor is not what it was."""
         chunk = Chunk(change, restarted, cursor.offset_bytes, cursor)
         base, start = cursor.offset_bytes - cursor.marker_bytes, cursor.marker_bytes
         size = self._fill(chunk, base, start)
         view = memoryview(self._buffer)[:size]
         if start and _digest(view[:start]) != cursor.marker_hash:
-            return None, True
+            return chunk, None
         at_end = size < len(self._buffer)
         end = max(self._buffer.rfind(b"\n", start, size) + 1, start)
         if end == start and not at_end:
@@ -108,19 +108,21 @@ class IncrementalParser:
     def _take_lines(self, lines: _Lines, view: memoryview, start: int, end: int) -> None:
         """Parse the lines of view[start:end], which ends after a newline, that hold the format's mark."""
         buffer, mark, parse_line, file = self._buffer, self._format.mark, self._parse_line, lines.chunk.change.file
-        whole = view[:end]
+        whole, add = view[:end], lines.add
         position = start
         while (hit := _find(whole, mark, position)) >= 0:
             line_start = max(buffer.rfind(b"\n", 0, hit) + 1, start)
             position = _find(whole, b"\n", hit)
-            line = _trimmed(whole[line_start:position], at_file_start=lines.base == line_start == 0)
-            lines.add(parse_line(line, file), line_start)
+            line = bytes(whole[line_start:position])
+            if line[-1:] == b"\r" or (line_start == 0 and lines.base == 0):
+                line = _trimmed(line, at_file_start=lines.base == line_start == 0)
+            add(parse_line(line, file), line_start)
 
     def _take_tail(self, lines: _Lines, view: memoryview, end: int, size: int) -> int:
         """Parse a last line that has no newline yet; half a line waits. Gives how many lines it added."""
         if end == size or _find(view[end:size], self._format.mark, 0) < 0 or size - end > self._longest_bytes:
             return 0
-        parsed = self._parse_line(_trimmed(view[end:size], at_file_start=lines.base == end == 0), lines.chunk.change.file)
+        parsed = self._parse_line(_trimmed(bytes(view[end:size]), at_file_start=lines.base == end == 0), lines.chunk.change.file)
         if parsed.malformed or not parsed.entries:
             return 0
         before = len(lines.chunk.seen_records)
@@ -160,17 +162,19 @@ class _Lines:
         self._index: dict[tuple[str, str, bool], int] = {}
         self._last: Record | None = None
         self._last_index = 0
+        self._see_record, self._see_offset = chunk.seen_records.append, chunk.seen_offsets.append
+        self._to_offset = base - chunk.start_bytes
 
     def add(self, parsed: Parsed, line_start: int) -> None:
-        chunk = self.chunk
-        offset = self.base + line_start - chunk.start_bytes
-        if parsed.malformed:
-            chunk.rejects.append(Reject(self.base + line_start, parsed.malformed))
-        for record, folder in parsed.entries:
+        entries, malformed = parsed
+        for record, folder in entries:
+            # The parser gives the very same record for a line that adds nothing to the one before.
             if record is not self._last:
                 self._join(record, folder)
-            chunk.seen_records.append(self._last_index)
-            chunk.seen_offsets.append(offset)
+            self._see_record(self._last_index)
+            self._see_offset(line_start + self._to_offset)
+        if malformed:
+            self.chunk.rejects.append(Reject(self.base + line_start, malformed))
 
     def _join(self, record: Record, folder: str) -> None:
         chunk = self.chunk
@@ -186,9 +190,9 @@ class _Lines:
             chunk.folder = (record.at_ms, folder)
 
 
-def _trimmed(line: memoryview, *, at_file_start: bool) -> bytes:
+def _trimmed(line: bytes, *, at_file_start: bool) -> bytes:
     """R1: without its carriage return, and at the start of a file without a byte order mark."""
-    text = bytes(line).removesuffix(b"\r")
+    text = line.removesuffix(b"\r")
     return text.removeprefix(_BOM) if at_file_start else text
 
 

@@ -25,6 +25,14 @@ _BY_MODEL = f"""
 SELECT quarter / {DAY_MS // QUARTER_MS} AS utc_day, model, tier, {_SUMS} FROM quarters
 WHERE quarter >= ?1 AND quarter < ?2 GROUP BY utc_day, model, tier"""
 
+_MINUTE_SUMS = "sum({0}.input), sum({0}.output), sum({0}.cache_read), sum({0}.cache_write_5m), sum({0}.cache_write_1h)"
+_BY_MINUTE_CELL = f"""
+SELECT at_ms / 60000 AS minute, model, tier, {_MINUTE_SUMS.format("replies")}, count(*), sum(NOT final), sum(web_searches)
+FROM replies WHERE at_ms >= ?1 AND at_ms < ?2 GROUP BY minute, model, tier
+UNION ALL
+SELECT at_ms / 60000 AS minute, extras.model, extras.tier, {_MINUTE_SUMS.format("extras")}, 0, 0, 0
+FROM replies JOIN extras ON extras.reply = replies.id WHERE at_ms >= ?1 AND at_ms < ?2 GROUP BY minute, extras.model, extras.tier"""
+
 
 class DayCell(NamedTuple):
     """A cell and the local day that it belongs to."""
@@ -39,6 +47,13 @@ class Minute(NamedTuple):
     minute: int  # minutes since 1970, UTC
     tokens: Tokens
     replies: int
+
+
+class MinuteCell(NamedTuple):
+    """A cell and the minute that it belongs to."""
+
+    minute: int  # minutes since 1970, UTC
+    cell: Cell
 
 
 class Pass(NamedTuple):
@@ -79,6 +94,17 @@ def by_minute(db: sqlite3.Connection, start_ms: int, end_ms: int) -> list[Minute
         (start_ms, end_ms),
     )
     return [Minute(row[0], Tokens(*row[1:6]), row[6]) for row in rows]
+
+
+def cells_by_minute(db: sqlite3.Connection, start_ms: int, end_ms: int) -> Iterator[MinuteCell]:
+    """
+    Every (minute, model, price tier) that has usage, what is billed besides the replies included; in no order.
+
+    A reply counts in the minute in which it began. For short stretches of time: it reads every reply.
+    """
+    names = _Names(db)
+    for minute, model, tier, *sums in db.execute(_BY_MINUTE_CELL, (start_ms, end_ms)):
+        yield MinuteCell(minute, names.cell(minute * 60_000 // DAY_MS, model, tier, sums))
 
 
 def latest_replies(db: sqlite3.Connection, limit: int) -> list[Reply]:

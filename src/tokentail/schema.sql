@@ -4,9 +4,9 @@
 -- A life of a log file: from its first byte to the moment when it is no longer the same file grown longer.
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL,                  -- real path, as the file system spells it
-    root BLOB NOT NULL,                  -- the searched folder it was found in
-    relative BLOB NOT NULL,              -- from there to the file
+    path BLOB NOT NULL,                  -- real path: text, or bytes where the name is not UTF-8
+    root BLOB NOT NULL,                  -- the searched folder it was found in, likewise
+    relative BLOB NOT NULL,              -- from there to the file, likewise
     state TEXT NOT NULL CHECK (state IN ('live', 'missing', 'rewritten')),
     device INTEGER NOT NULL,             -- hints, compared for being equal only: device to ctime_ns
     inode INTEGER NOT NULL,

@@ -61,9 +61,11 @@ class Store:
 
     def lives(self) -> list[Life]:
         """Every file life that has not ended."""
-        decode = os.fsdecode
+        new = tuple.__new__  # ten thousand files are usual, and this makes a named tuple without a call into Python
         return [
-            Life(row[0], LogFile(decode(row[1]), decode(row[2]), decode(row[3]), *row[4:9]), row[9], Cursor(*row[10:]))
+            new(Life, (row[0], new(LogFile, (*map(_name, row[1:4]), *row[4:9])), row[9], new(Cursor, row[10:])))
+            if bytes in map(type, row[1:4])
+            else new(Life, (row[0], new(LogFile, row[1:9]), row[9], new(Cursor, row[10:])))
             for row in self.connection.execute(_SELECT_LIVES)
         ]
 
@@ -116,7 +118,7 @@ class Store:
         """Keep the metrics of a pass; of those that found nothing only the newest one stays."""
         with self._transaction():
             if idle:
-                self.connection.execute("DELETE FROM passes WHERE id = (SELECT max(id) FROM passes) AND idle")
+                self.connection.execute("DELETE FROM passes WHERE idle")
             row = (at_ms, os.getpid(), idle, json.dumps(metrics))
             self.connection.execute("INSERT INTO passes (at_ms, process, idle, metrics) VALUES (?, ?, ?, ?)", row)
             self.connection.execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (MAX_PASSES,))
@@ -155,21 +157,23 @@ class Store:
     def _place(self, chunks: Sequence[Chunk]) -> list[Life]:
         """Write each chunk's file and cursor; a restarted file gets a new life, and the ones it replaces end."""
         lives: list[Life] = []
+        placed: dict[int, tuple[Life, int]] = {}  # with their malformed lines; a life may begin and end in one commit
         latest: dict[str, tuple[Life, int]] = {}
+        ended: list[tuple[int]] = []
         next_id = int(self.connection.execute("SELECT ifnull(max(id), 0) + 1 FROM files").fetchone()[0])
         for chunk in chunks:
             file = chunk.change.file
             before, malformed = latest.get(file.path) or self._before(chunk.change)
             if chunk.restarted:
-                self._end(before)
-                self._end(chunk.change.ends)
+                ended += [(life.id,) for life in (before, chunk.change.ends) if life is not None]
                 before, malformed = None, 0
             life = Life(before.id if before else next_id, file, "live", chunk.cursor)
             next_id += before is None
-            latest[file.path] = life, malformed + len(chunk.rejects)
+            placed[life.id] = latest[file.path] = life, malformed + len(chunk.rejects)
             lives.append(life)
             self._last = chunk.change, *latest[file.path]
-        self.connection.executemany(_INSERT_FILE, [self._file_row(*placed) for placed in latest.values()])
+        self.connection.executemany(_INSERT_FILE, [self._file_row(*each) for each in placed.values()])
+        self.connection.executemany("UPDATE files SET state = 'rewritten' WHERE id = ?", ended)
         return lives
 
     def _before(self, change: Change) -> tuple[Life | None, int]:
@@ -181,13 +185,9 @@ class Store:
         row = self.connection.execute("SELECT malformed_lines FROM files WHERE id = ?", (change.life.id,)).fetchone()
         return change.life, int(row[0])
 
-    def _end(self, life: Life | None) -> None:
-        if life is not None:
-            self.connection.execute("UPDATE files SET state = 'rewritten' WHERE id = ?", (life.id,))
-
     def _file_row(self, life: Life, malformed: int) -> tuple[object, ...]:
-        names = map(os.fsencode, life.file[:3])
-        return (life.id, *names, life.state, *life.file[3:], *life.cursor, malformed, int(self._clock() * 1000))
+        names = map(_stored_name, life.file[:3])
+        return (life.id, *names, life.state, *map(_storable, life.file[3:]), *life.cursor, malformed, int(self._clock() * 1000))
 
     def _write_sightings(self, chunks: Sequence[Chunk], lives: Sequence[Life], ids: dict[RecordKey, int]) -> None:
         rows = []
@@ -233,6 +233,28 @@ def _join_all(chunks: Sequence[Chunk]) -> Group:
             known = joined.get(key)
             joined[key] = record if known is None else merge.join(known, record)
     return joined
+
+
+def _storable(number: int) -> int | bytes:
+    """SQLite's integers have 64 bits with a sign; some file systems number files beyond that, and some clocks are centuries off."""
+    return number if -(1 << 63) <= number < 1 << 63 else str(number).encode()
+
+
+def _stored_name(name: str) -> str | bytes:
+    """A file's name as text, or as bytes where it is none: names are bytes, and not all of them are UTF-8."""
+    return name if name.isascii() or _is_text(name) else os.fsencode(name)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _name(stored: str | bytes) -> str:
+    return stored if isinstance(stored, str) else os.fsdecode(stored)
 
 
 def _packed(numbers: array[int]) -> bytes:

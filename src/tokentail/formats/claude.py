@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from tokentail import merge
-from tokentail.model import INVALID_COUNT, MAX_COUNT, SPLIT_MISMATCH, SYNTHETIC_MODEL, TTL_ASSUMED, USAGE_MARK, LogFile, Owner, Tokens
+from tokentail.model import INVALID_COUNT, MAX_COUNT, SPLIT_MISMATCH, TTL_ASSUMED, USAGE_MARK, LogFile, Owner, Tokens
 
 if TYPE_CHECKING:
     from tokentail.formats import LineParser
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # for times without a zone, which are UTC
 _MILLISECOND = timedelta(milliseconds=1)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MESSAGE_KINDS = ("message", "fallback_message")  # R6: iterations that the top level bills already
@@ -175,9 +176,10 @@ def _form(usage: dict[str, Any], tokens: Tokens, thinking: int, flags: int, extr
     iterations = usage.get("iterations")
     if isinstance(iterations, list) and len(iterations) == 1 and _mirrors(iterations[0], usage):
         form["iterations"] = [blanks.counters(iterations[0], tokens, split_assumed=bool(flags & TTL_ASSUMED))]
+    form = {_without_prose(key): _without_prose(value) for key, value in form.items()}
     if extras:
         form[merge.EXTRAS] = extras
-    return blanks.fill(json.dumps(_without_prose(form), sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    return blanks.fill(_canonical_json(form))
 
 
 def _mirrors(iteration: object, usage: dict[str, Any]) -> bool:
@@ -204,8 +206,13 @@ class _Blanks:
 
     def counters(self, usage: dict[str, Any], tokens: Tokens, *, split_assumed: bool) -> dict[str, Any]:
         form = dict(usage)
-        for name, blank in (("input_tokens", merge.INPUT), ("output_tokens", merge.OUTPUT), ("cache_read_input_tokens", merge.CACHE_READ)):
-            if is_count(usage.get(name)):
+        own = (
+            ("input_tokens", merge.INPUT, tokens.input),
+            ("output_tokens", merge.OUTPUT, tokens.output),
+            ("cache_read_input_tokens", merge.CACHE_READ, tokens.cache_read),
+        )
+        for name, blank, count in own:
+            if is_count(usage.get(name)) and usage[name] == count:
                 form[name] = self.mark(blank)
         total = usage.get("cache_creation_input_tokens")
         if is_count(total) and total == tokens.cache_write_5m + tokens.cache_write_1h:
@@ -213,25 +220,40 @@ class _Blanks:
         split = usage.get("cache_creation")
         if isinstance(split, dict) and not split_assumed:
             form["cache_creation"] = dict(split)
-            for name, blank in (("ephemeral_5m_input_tokens", merge.WRITE_5M), ("ephemeral_1h_input_tokens", merge.WRITE_1H)):
-                if is_count(split.get(name)):
+            writes = (
+                ("ephemeral_5m_input_tokens", merge.WRITE_5M, tokens.cache_write_5m),
+                ("ephemeral_1h_input_tokens", merge.WRITE_1H, tokens.cache_write_1h),
+            )
+            for name, blank, count in writes:
+                if is_count(split.get(name)) and split[name] == count:
                     form["cache_creation"][name] = self.mark(blank)
         return form
 
 
-def _without_prose(value: Any) -> Any:
+def _without_prose(value: Any, levels: int = 20) -> Any:
     """
-    The same JSON with every long string replaced by its hash, in keys as in values.
+    The same JSON with every string that is no plain word replaced by its hash, in keys as in values, and all that lies
+    deeper than `levels` too.
 
     A usage object says "standard" or "us", never a sentence; should one ever hold text, it must not enter the store.
     """
     if isinstance(value, str):
-        return value if len(value) <= 40 and " " not in value else "#" + _hash(value.encode())
+        return value if len(value) <= 40 and _NO_WORD.search(value) is None else "#" + _hash(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, dict | list | tuple) and not levels:
+        return "#" + _hash(_canonical_json(value).encode("utf-8", "surrogatepass"))
     if isinstance(value, dict):
-        return {_without_prose(key): _without_prose(item) for key, item in value.items()}
+        return {_without_prose(key): _without_prose(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_prose(item) for item in value]
+        return [_without_prose(item, levels - 1) for item in value]
     return value
+
+
+# What stands in no word: space, control characters (`merge.EXTRAS` begins with one), halves of surrogate pairs.
+_NO_WORD = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
+
+
+def _canonical_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def decode_all(line: bytes) -> tuple[list[tuple[dict[str, Any], bytes]], str]:
@@ -273,9 +295,7 @@ def parse_timestamp(value: str) -> int | None:
     """Milliseconds since 1970, UTC; a time without a zone is UTC; None when it does not parse."""
     try:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        at_ms = (moment - _EPOCH) // _MILLISECOND
+        at_ms = (moment - (_EPOCH if moment.tzinfo else _NAIVE_EPOCH)) // _MILLISECOND
     except (ValueError, OverflowError):
         return None
     return at_ms if at_ms >= 0 else None
@@ -294,11 +314,6 @@ def group_of(message_id: object, uuid: object, own_bytes: bytes) -> str:
 def owner_of(place: Place, copied: bool, session: str, agent: str) -> Owner:
     """R7: whose copy a line is."""
     return Owner(copied, place.subagent, place.session or session or place.fallback_session, place.project, agent or place.agent)
-
-
-def is_billed_model(model: object) -> bool:
-    """R2: a model that costs something."""
-    return isinstance(model, str) and model not in ("", SYNTHETIC_MODEL)
 
 
 def text(value: object) -> str:

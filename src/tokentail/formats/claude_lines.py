@@ -12,7 +12,6 @@ from tokentail.formats.claude import (
     Reading,
     decode_all,
     group_of,
-    is_billed_model,
     is_whole,
     owner_of,
     parse_timestamp,
@@ -20,7 +19,7 @@ from tokentail.formats.claude import (
     read_usage,
     text,
 )
-from tokentail.model import MAX_COUNT, TTL_ASSUMED, LogFile, Record, Tokens
+from tokentail.model import MAX_COUNT, SYNTHETIC_MODEL, TTL_ASSUMED, LogFile, Record, Tokens
 
 _DIGITS = b"0123456789"
 _NOTHING: Parsed = Parsed([], "")
@@ -31,9 +30,10 @@ class ClaudeLines:
     """Parses the lines of any number of files, those of one file one after another."""
 
     def __init__(self) -> None:
-        self._forms: dict[tuple[bytes, int, int, bool], str] = {}
+        self._forms: dict[_Shape, str] = {}
         self._last = _Line()
         self._last_file: LogFile | None = None
+        self._place = place_of(LogFile("", "", "", 0, 0, 0, 0, 0))
         self._last_parsed = _NOTHING
 
     def parse_line(self, line: bytes, file: LogFile) -> Parsed:
@@ -55,44 +55,59 @@ class ClaudeLines:
                 return _NOTHING
             # Half of all lines repeat the line before them but for a later timestamp and another content block:
             # what they hold adds nothing to what that line gave.
-            if file is self._last_file and _repeats(entry, self._last):
-                return self._last_parsed
-            reading = self._read(bytes(message.usage))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return _parse_any(line, file)
-        if reading is None:
-            return _NOTHING
-        parsed = _parsed(entry, reading, line, place_of(file))
-        self._last, self._last_file, self._last_parsed = entry, file, parsed
-        return parsed
-
-    def _read(self, raw: bytes) -> Reading | None:
-        """R5 and R6 for the bytes of a usage object; None when it is no object."""
-        if raw[:1] != b"{":
-            return None
-        try:
+            if file is self._last_file:
+                if _repeats(entry, self._last):
+                    return self._last_parsed
+            else:
+                self._last_file, self._place, self._last = file, place_of(file), _Line()
+            raw = bytes(message.usage)
+            if raw[:1] != b"{":
+                return _NOTHING
             usage = _decode_usage(raw)
         except msgspec.ValidationError:
-            return _read_general(raw)
+            # A usage object of another shape, or a line whose fields are not of the usual types.
+            return self._parse_irregular(line, file)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _parse_any(line, file)
+        reading = self._read(usage, raw)
+        if reading is None:
+            return self._parse_irregular(line, file)
+        parsed = _parsed(entry, message, reading, line, self._place)
+        if parsed is not _NOTHING:  # what follows a line that does not count must not pass for its repetition
+            self._last, self._last_parsed = entry, parsed
+        return parsed
+
+    def _parse_irregular(self, line: bytes, file: LogFile) -> Parsed:
+        """The line's own fields by the quick decoder where they are of the usual types, its usage by the general reader."""
+        try:
+            entry = _decode_line(line)
+        except msgspec.ValidationError:
+            return _parse_any(line, file)
+        message = entry.message
+        reading = None if message is None else _read_general(bytes(message.usage))
+        return _NOTHING if reading is None or message is None else _parsed(entry, message, reading, line, place_of(file))
+
+    def _read(self, usage: _Usage, raw: bytes) -> Reading | None:
+        """R5 and R6 for a usage object of the regular shape; None when its numbers do not fit together in the regular way."""
         split = usage.cache_creation
         total = usage.cache_creation_input_tokens
         write_5m, write_1h = (0, 0) if split is _UNSET else (split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens)
         flags = 0
         if write_5m + write_1h != total:
             if write_5m or write_1h:
-                return _read_general(raw)
+                return None
             write_5m, flags = total, TTL_ASSUMED
         if usage.iterations and not _mirrors(usage.iterations, usage):
-            return _read_general(raw)
+            return None
         tools, details = usage.server_tool_use or None, usage.output_tokens_details or None
         searches, fetches = (tools.web_search_requests, tools.web_fetch_requests) if tools else (0, 0)
-        # Apart from digits, two regular objects with the same bytes have the same form, but for the counts it spells out.
-        shape = (raw.translate(None, _DIGITS), searches, fetches, flags != 0)
+        # Apart from digits, two regular objects with the same bytes have the same form, but for the counts and names it spells out.
+        shape = (raw.translate(None, _DIGITS), searches, fetches, flags, usage.service_tier, usage.inference_geo, usage.speed)
         form = self._forms.get(shape) or self._new_form(shape, raw)
         tokens = Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens, write_5m, write_1h)
         return Reading(tokens, details.thinking_tokens if details else 0, searches, flags, form)
 
-    def _new_form(self, shape: tuple[bytes, int, int, bool], raw: bytes) -> str:
+    def _new_form(self, shape: _Shape, raw: bytes) -> str:
         if len(self._forms) > 10_000:
             self._forms.clear()
         general = _read_general(raw)
@@ -125,6 +140,8 @@ class _Line(msgspec.Struct, gc=False):
 
 _UNSET = msgspec.UNSET
 _Unset = msgspec.UnsetType
+_Name = str | _Unset | None
+_Shape = tuple[bytes, int, int, int, _Name, _Name, _Name]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
@@ -182,7 +199,8 @@ def _repeats(entry: _Line, last: _Line) -> bool:
         and message.usage == before.usage
         and entry.timestamp is not None
         and last.timestamp is not None
-        and len(entry.timestamp) == len(last.timestamp) == _PLAIN_TIMESTAMP
+        and len(entry.timestamp) == len(last.timestamp) == _PLAIN_LENGTH
+        and entry.timestamp[4:20:3] == last.timestamp[4:20:3] == _PLAIN_SIGNS
         and entry.timestamp[-1] == last.timestamp[-1] == "Z"
         and entry.timestamp >= last.timestamp
         and message.stop_reason == before.stop_reason
@@ -198,7 +216,8 @@ def _repeats(entry: _Line, last: _Line) -> bool:
     )
 
 
-_PLAIN_TIMESTAMP = len("2026-10-01T12:00:00.000Z")  # of this length, and with a Z, texts sort as moments do
+_PLAIN_TIMESTAMP = "2026-10-01T12:00:00.000Z"  # of this length, with these signs in their places, texts sort as moments do
+_PLAIN_LENGTH, _PLAIN_SIGNS = len(_PLAIN_TIMESTAMP), _PLAIN_TIMESTAMP[4:20:3]
 
 
 def _mirrors(iterations: list[_Iteration], usage: _Usage) -> bool:
@@ -220,20 +239,20 @@ def _read_general(raw: bytes) -> Reading | None:
     return read_usage(objects[0][0]) if objects else None
 
 
-def _parsed(entry: _Line, reading: Reading, own_bytes: bytes, place: Place) -> Parsed:
-    message = entry.message
-    if message is None or entry.timestamp is None or not is_billed_model(message.model):
+def _parsed(entry: _Line, message: _Message, reading: Reading, own_bytes: bytes, place: Place) -> Parsed:
+    model, given = message.model, message.id
+    if not model or model == SYNTHETIC_MODEL or entry.timestamp is None:
         return _NOTHING
     at_ms = parse_timestamp(entry.timestamp)
     if at_ms is None:
         return _NOTHING
     stopped = message.stop_reason is not None
     record = Record(
-        group_of(message.id, entry.uuid, own_bytes),
+        given if given and given[:4] == "msg_" else group_of(given, entry.uuid, own_bytes),
         entry.requestId or "",
         entry.isSidechain or False,
         at_ms,
-        message.model or "",
+        model,
         entry.version or "",
         reading.tokens,
         reading.thinking,
@@ -255,15 +274,15 @@ def _parse_any(line: bytes, file: LogFile) -> Parsed:
         message = value.get("message")
         if value.get("type") == "assistant" and isinstance(message, dict) and isinstance(message.get("usage"), dict):
             hashed = line if len(objects) == 1 and not malformed and is_whole(line, own_bytes) else own_bytes
-            entries += _parsed(_plain(value, message), read_usage(message["usage"]), hashed, place_of(file)).entries
+            entry, names = _plain(value, message)
+            entries += _parsed(entry, names, read_usage(message["usage"]), hashed, place_of(file)).entries
     return Parsed(entries, malformed)
 
 
-def _plain(value: dict[str, Any], message: dict[str, Any]) -> _Line:
+def _plain(value: dict[str, Any], message: dict[str, Any]) -> tuple[_Line, _Message]:
     """A decoded object as the quick decoder would have given it: names that are no strings are missing."""
-    return _Line(
+    entry = _Line(
         timestamp=text(value.get("timestamp")),
-        message=_Message(id=text(message.get("id")), model=text(message.get("model")), stop_reason=_present(message.get("stop_reason"))),
         requestId=text(value.get("requestId")),
         sessionId=text(value.get("sessionId")),
         isSidechain=value.get("isSidechain") is True,
@@ -274,6 +293,8 @@ def _plain(value: dict[str, Any], message: dict[str, Any]) -> _Line:
         sessionKind=text(value.get("sessionKind")),
         forkedFrom=value.get("forkedFrom"),
     )
+    names = _Message(id=text(message.get("id")), model=text(message.get("model")), stop_reason=_present(message.get("stop_reason")))
+    return entry, names
 
 
 def _present(value: object) -> str | None:
