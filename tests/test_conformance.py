@@ -16,6 +16,7 @@ import pytest
 
 from conformance import run
 from tokentail.cli import main
+from tokentail.formats import claude
 
 FOLDER = Path(run.__file__).parent
 CASES = run.load_cases()
@@ -76,6 +77,13 @@ def fixture_without_store(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_case_with_a_store(case: run.Case, with_store: InProcess, tmp_path: Path) -> None:
     """Every case gives its expected report from the store, after each of its steps."""
+    assert run.check_case(case, with_store, tmp_path) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_case_by_the_quick_parser(case: run.Case, with_store: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser for large reads gives what the one for a few lines gives; a case is small, so without this it would not be met."""
+    monkeypatch.setattr(claude, "QUICK_FROM_BYTES", 0)
     assert run.check_case(case, with_store, tmp_path) == []
 
 

@@ -388,17 +388,33 @@ def test_demo_looks_alive(tmp_path: Path, hour: int) -> None:
 
 
 def test_demo_has_months_and_projects(tmp_path: Path) -> None:
-    """The demo shows four months of six projects in about six megabytes, with free weekends and quiet nights."""
+    """The demo shows four months of six projects in less than twelve megabytes, with free weekends and quiet nights."""
     write_demo(tmp_path, now=NOW)
 
     truth = read(tmp_path)
     weekend = [day for day in truth.by_day if datetime.fromisoformat(day).weekday() > 4]
-    assert 5_000_000 < truth.bytes < 7_500_000
+    assert 10_000_000 < truth.bytes < 12_000_000
     assert len(truth.by_project) == 6
     assert len(truth.by_model) >= 8
-    assert 70 <= len(truth.by_day) <= 120
-    assert min(truth.by_day) < "2026-08-01"
+    assert 60 <= len(truth.by_day) <= 120
+    assert min(truth.by_day) < "2026-08-10"
     assert sum(truth.by_day[day].replies for day in weekend) < 0.15 * truth.totals.replies
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_demo_was_busy_lately(tmp_path: Path, seed: int) -> None:
+    """In the last fortnight a working day has about a hundred replies, some days far more than others, and free days are quiet."""
+    write_demo(tmp_path, now=NOW, seed=seed)
+
+    by_day = read(tmp_path).by_day
+    days = [NOW.date() - timedelta(days=back) for back in range(1, 14)]
+    replies = {day: by_day[day.isoformat()].replies if day.isoformat() in by_day else 0 for day in days}
+    working = [count for day, count in replies.items() if day.weekday() < 5]
+    free = [count for day, count in replies.items() if day.weekday() > 4]
+    assert 60 < sum(working) / len(working) < 150
+    assert max(working) > 2 * min(working)
+    assert sum(count > 40 for count in working) > 0.7 * len(working)
+    assert sum(free) / len(free) < 0.5 * sum(working) / len(working)
 
 
 def test_demo_follows_the_seed(tmp_path: Path) -> None:

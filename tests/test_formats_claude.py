@@ -548,7 +548,7 @@ def test_recount_says_nothing_of_the_content_either(tmp_path: Path) -> None:
 def test_the_decoder_is_loaded_when_the_first_line_is_read() -> None:
     """A pass that finds nothing new does without the decoder's library."""
     loaded = "print('msgspec' in sys.modules)"
-    code = f"import sys; from tokentail.formats import FORMATS; {loaded}; FORMATS[0].line_parser(); {loaded}"
+    code = f"import sys; from tokentail.formats import FORMATS; {loaded}; FORMATS[0].line_parser(1 << 40); {loaded}"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.split() == ["False", "True"]

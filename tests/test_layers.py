@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "tokentail"
 
 # From bottom to top. A folder (formats, reports, ...) is one name. A module that is still to come may have its row already.
 ROWS = (
-    ("model", "errors"),
+    ("model", "errors", "digest"),
     ("periods", "merge"),
     ("sources", "formats", "prices", "database", "interned"),
     ("ledger", "salvage"),

@@ -165,9 +165,10 @@ def _stored(
 
     price_list = prices.load()
     with contextlib.closing(UpdateCoordinator(source, _store_path(given), prices=price_list, progress=_progress())) as coordinator:
-        update = coordinator.check_for_updates()
-        report = daily.from_store(
-            coordinator.db, price_list, zone=zone, since=since, until=until, sources=source.names, degraded=update.degraded
+        report, update = coordinator.answer(
+            lambda db, update: daily.from_store(
+                db, price_list, zone=zone, since=since, until=until, sources=source.names, degraded=update.degraded
+            )
         )
     return report, update.problems
 
@@ -218,8 +219,7 @@ def _run_verify(args: argparse.Namespace) -> int:
     ) as coordinator:
         # The re-read comes first: what is appended meanwhile is then in the store, and not only in the logs.
         counted = recount(source)
-        update = coordinator.check_for_updates()
-        verdict = verify(coordinator.db, counted)
+        verdict, update = coordinator.answer(lambda db, _: verify(db, counted))
     sys.stdout.write(text.safe_lines(verdict_text(verdict, counted)))
     return max(_tell_problems([*update.problems, *counted.problems]), 0 if verdict.agrees else 1)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tokentail import database, queries
 from tokentail.errors import StoreBusyError, StoreError
@@ -31,6 +32,7 @@ HELPER_SHARE = 0.5  # of a large backlog's bytes: what a second process parses m
 LARGE_BYTES = 256_000_000
 WAIT_S = 10.0  # for another process's pass
 
+Answer = TypeVar("Answer")
 Progress = Callable[[int, int], None]  # bytes read so far, bytes to read
 
 
@@ -88,12 +90,11 @@ class UpdateCoordinator:
         try:
             with database.locked(self._path, wait_s=self._wait_s):
                 store = self._ready_store(degraded)
-                for chunks in _batches(self._chunks(hot, counted)):
-                    applied = store.apply(chunks)
-                    counted.add(chunks, applied.tally)
-                    for life in applied.lives:
-                        self._tracker.update_position(life)
-                store.restate(self._tracker.persist())
+                try:
+                    self._read_into(store, hot, counted)
+                except sqlite3.DatabaseError as error:
+                    store = self._replace_damaged(error, degraded)
+                    self._read_into(store, None, counted)
                 metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
                 if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
                     store.add_pass(int(started * 1000), metrics._asdict(), idle=metrics.is_idle)
@@ -105,6 +106,27 @@ class UpdateCoordinator:
             metrics = counted.metrics(0, time.perf_counter() - began)
         problems = [*self._tracker.problems, *counted.problems]
         return Update(int(started * 1000), metrics, problems, degraded, self._changes_from(self._store))
+
+    def answer(self, question: Callable[[sqlite3.Connection, Update], Answer]) -> tuple[Answer, Update]:
+        """
+        One pass, and what the question says of the store then.
+
+        Where the question meets damage that the pass did not, the store is replaced and asked again.
+
+        Raises:
+            StoreError: the store cannot be opened, read or written.
+            StoreBusyError: another process holds it, and there is nothing to show yet.
+        """
+        update = self.check_for_updates()
+        try:
+            return question(self.db, update), update
+        except sqlite3.DatabaseError as error:
+            degraded: list[str] = []
+            with database.locked(self._path, wait_s=self._wait_s):
+                self._replace_damaged(error, degraded)
+        update = self.check_for_updates()
+        update.degraded[:0] = degraded
+        return question(self.db, update), update
 
     def follow(self, stop: threading.Event) -> Iterator[Update]:
         """
@@ -125,6 +147,14 @@ class UpdateCoordinator:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: _Counter) -> None:
+        for chunks in _batches(self._chunks(hot, counted)):
+            applied = store.apply(chunks)
+            counted.add(chunks, applied.tally)
+            for life in applied.lives:
+                self._tracker.update_position(life)
+        store.restate(self._tracker.persist())
 
     def _chunks(self, hot: Iterable[LogFile] | None, counted: _Counter) -> Iterator[Chunk]:
         """What every changed file gained; files that cannot be read are named and tried again by the next pass."""
@@ -156,32 +186,38 @@ class UpdateCoordinator:
             if self._store is None or version != self._known_version:
                 self._tracker.restore(store.lives())
                 self._known_version = version
+            if self._seen_change is None:
+                self._seen_change = queries.latest_change(store.connection)
         except sqlite3.DatabaseError as error:
-            if not database.is_damaged(error):
-                raise StoreError(f"cannot read the store {self._path}: {error}") from error
-            self.close()
-            store = self._replace_damaged(error, degraded)
+            return self._replace_damaged(error, degraded)
         self._store = store
-        if self._seen_change is None:
-            self._seen_change = queries.latest_change(store.connection)
         return store
 
-    def _open(self) -> Store:
-        connection = database.open_for_writing(self._path)
+    def _open(self, path: Path | None = None) -> Store:
+        connection = database.open_for_writing(path or self._path)
         try:
-            return Store(connection, self._path, thresholds=self._prices.thresholds, clock=self._clock)
+            return Store(connection, path or self._path, thresholds=self._prices.thresholds, clock=self._clock)
         except BaseException:
             connection.close()
             raise
 
     def _replace_damaged(self, error: sqlite3.DatabaseError, degraded: list[str]) -> Store:
         """Start a new store with what can still be read of a damaged one; the pass that follows re-derives the rest."""
+        if not database.is_damaged(error):
+            raise StoreError(f"cannot read the store {self._path}: {error}") from error
         from tokentail.salvage import records_of  # hardly ever needed
 
-        aside = database.move_aside(self._path, self._clock)
-        store = self._open()
-        kept = store.keep(aside, records_of(aside))
+        self.close()
+        # Made beside the damaged one, which stays in its place until all of it was taken over: the disk may be full.
+        aside, fresh = database.name_aside(self._path, self._clock), self._path.with_name(f"{self._path.name}.fresh")
+        for suffix in ("", "-wal", "-shm"):
+            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+        with contextlib.closing(self._open(fresh)) as store:
+            kept = store.keep(aside, records_of(self._path))
+        database.exchange(self._path, aside, fresh)
+        store = self._store = self._open()
         self._tracker.restore(store.lives())
+        self._seen_change = queries.latest_change(store.connection)
         degraded.append(
             f"the store was damaged ({error}): it was moved to {aside}, {kept} records were recovered from it, "
             "and everything that is still in the logs was read again"
@@ -248,7 +284,7 @@ def _read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iter
         changes, theirs = _shared_out(changes, total_bytes)
     helper = workers.Helper(theirs) if theirs else None
     try:
-        parser = IncrementalParser(source)
+        parser = IncrementalParser(source, expected_bytes=total_bytes)
         for change in changes:
             yield from _parsed(parser, change)
         if helper is not None:

@@ -7,9 +7,10 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tokentail.digest import hex_digest
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
 
 SCHEMA_VERSION = 1
@@ -23,10 +24,8 @@ def store_path(home: Path, sources: Sequence[Path] | None) -> Path:
     """The store of the default places, or the one of the given folders: named by a hash of their sorted real paths."""
     if sources is None:
         return home / "store.db"
-    from hashlib import blake2b  # not at the top: with OpenSSL behind it, it takes 10 ms
-
     names = sorted({os.path.realpath(source) for source in sources})
-    digest = blake2b("\0".join(names).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    digest = hex_digest("\0".join(names).encode("utf-8", "surrogateescape"), 8)
     return home / f"source-{digest}.db"
 
 
@@ -46,7 +45,7 @@ def open_for_writing(path: Path, *, migrations: Mapping[int, str] = MIGRATIONS, 
     Raises:
         StoreNewerError: a newer tokentail wrote it.
         StoreError: it cannot be opened or made.
-        sqlite3.DatabaseError: the file is damaged; `move_aside` is the next step.
+        sqlite3.DatabaseError: the file is damaged; `exchange` is the next step.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,23 +93,27 @@ def is_damaged(error: sqlite3.DatabaseError) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def move_aside(path: Path, now: Callable[[], float] = time.time) -> Path:
-    """Rename a damaged store, with its write-ahead log, and give its new path. Nothing is deleted."""
+def name_aside(path: Path, now: Callable[[], float] = time.time) -> Path:
+    """A name for a damaged store that no file has yet."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     count = 1
     while aside.exists():
         count += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{count}")
-    try:
-        path.rename(aside)
-        for suffix in ("-wal", "-shm"):
-            extra = path.with_name(path.name + suffix)
-            if extra.exists():
-                extra.rename(aside.with_name(aside.name + suffix))
-    except OSError as error:
-        raise StoreError(f"cannot move the damaged store {path} aside: {error}") from error
     return aside
+
+
+def exchange(path: Path, aside: Path, fresh: Path) -> None:
+    """Rename a damaged store and its write-ahead log to `aside`, and `fresh`, which is closed, to its place. Nothing is deleted."""
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        fresh.rename(path)
+    except OSError as error:
+        raise StoreError(f"cannot put a new store in the place of the damaged one, {path}: {error}") from error
 
 
 @contextmanager
@@ -182,17 +185,18 @@ def _check_version(connection: sqlite3.Connection, path: Path, version: int) -> 
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, found: int, version: int, migrations: Mapping[int, str]) -> None:
+    """All steps or none, after a copy was made."""
     copy = path.with_name(f"{path.name}.before-{version}")
-    with sqlite3.connect(copy) as target:
+    os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(copy)) as target:
         connection.backup(target)
-    target.close()
-    os.chmod(copy, 0o600)
-    for step in range(found, version):
-        try:
-            connection.executescript(f"BEGIN IMMEDIATE; {migrations[step]}; PRAGMA user_version = {step + 1}; COMMIT")
-        except (sqlite3.DatabaseError, KeyError) as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise StoreError(
-                f"cannot bring the store {path} from version {step} to {step + 1}: {error} (a copy is kept at {copy})"
-            ) from error
+    try:
+        steps = "; ".join(migrations[step] for step in range(found, version))
+        connection.executescript(f"BEGIN IMMEDIATE; {steps}; PRAGMA user_version = {version}; COMMIT")
+    except (sqlite3.DatabaseError, KeyError) as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.DatabaseError) and is_damaged(error):
+            raise
+        why = f"there is no way from version {error}" if isinstance(error, KeyError) else str(error)
+        raise StoreError(f"cannot bring the store {path} from version {found} to {version}: {why} (a copy is kept at {copy})") from error

@@ -48,6 +48,13 @@ FROM (
     WHERE at_ms >= ?1 AND at_ms < ?2
 )
 GROUP BY quarter, model, project, tier"""
+_SUMMARIZE_HOURS = """
+INSERT INTO hours (hour, model, tier,
+    input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches)
+SELECT quarter / 4 AS hour, model, tier,
+    sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(replies), sum(not_final), sum(web_searches)
+FROM quarters WHERE quarter >= ?1 AND quarter < ?2
+GROUP BY hour, model, tier"""
 _ALL_TIME = (0, 1 << 62)
 _group_of = itemgetter(0)
 _key_of = itemgetter(slice(3))
@@ -192,14 +199,19 @@ class Ledger:
         ]
         self._connection.executemany(_INSERT_EXTRA, rows)
 
-    def _summarize(self, quarters: Iterable[int]) -> None:
+    def _summarize(self, quarters: set[int]) -> None:
         for quarter in sorted(quarters):
             self._connection.execute("DELETE FROM quarters WHERE quarter = ?", (quarter,))
             self._connection.execute(_SUMMARIZE, (quarter * QUARTER_MS, (quarter + 1) * QUARTER_MS))
+        for hour in sorted({quarter // 4 for quarter in quarters}):
+            self._connection.execute("DELETE FROM hours WHERE hour = ?", (hour,))
+            self._connection.execute(_SUMMARIZE_HOURS, (hour * 4, hour * 4 + 4))
 
     def _summarize_all_quarters(self) -> None:
         self._connection.execute("DELETE FROM quarters")
         self._connection.execute(_SUMMARIZE, _ALL_TIME)
+        self._connection.execute("DELETE FROM hours")
+        self._connection.execute(_SUMMARIZE_HOURS, _ALL_TIME)
 
     def _free_id(self) -> int:
         """Records and replies draw their ids from one sequence."""

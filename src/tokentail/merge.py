@@ -136,7 +136,16 @@ def escape(part: str) -> str:
 
 def group_of_key(key: str) -> str:
     """The group that a reply's key belongs to."""
-    return key.partition("/")[0].replace("%2F", "/").replace("%25", "%")
+    return _unescape(key.partition("/")[0])
+
+
+def request_of_key(key: str) -> str:
+    """The request id in a reply's key, "" where its group is one message."""
+    return _unescape(key.partition("/")[2])
+
+
+def _unescape(part: str) -> str:
+    return part.replace("%2F", "/").replace("%25", "%")
 
 
 def _beats(one: Record, other: Record) -> bool:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
-import stringzilla  # type: ignore[import-not-found, unused-ignore]  # no stubs
-
+from tokentail.digest import blake2b
 from tokentail.formats import FORMATS, Format, Parsed
 from tokentail.merge import join
 from tokentail.model import MAX_LINE_BYTES, START, Change, Chunk, Cursor, LogFile, Record, Reject, Source
 
 PROOF_BYTES = 1024
 BUFFER_BYTES = 1 << 20
+Finder = Callable[[bytes, int], int]  # where some bytes stand next, from a position on; -1 for nowhere
 _BOM = b"\xef\xbb\xbf"
-_find = stringzilla.find  # with SIMD: a third of the time of bytes.find
 
 
 class BufferedSource(Source, Protocol):
@@ -34,10 +33,13 @@ class IncrementalParser:
         format: Format = FORMATS[0],
         buffer_bytes: int = BUFFER_BYTES,
         longest_line_bytes: int = MAX_LINE_BYTES,
+        expected_bytes: int = 1 << 62,
     ) -> None:
+        """`expected_bytes` is about how much will be read: a few lines are not worth importing the quick tools for."""
         self._source = source
         self._format = format
-        self._parse_line = format.line_parser()
+        self._parse_line = format.line_parser(expected_bytes)
+        self._finder = _simple_finder if expected_bytes < BUFFER_BYTES else _quick_finder()
         self._longest_bytes = longest_line_bytes
         self._usual_bytes = buffer_bytes + PROOF_BYTES
         self._buffer = bytearray(self._usual_bytes)
@@ -109,10 +111,11 @@ class IncrementalParser:
         """Parse the lines of view[start:end], which ends after a newline, that hold the format's mark."""
         buffer, mark, parse_line, file = self._buffer, self._format.mark, self._parse_line, lines.chunk.change.file
         whole, add = view[:end], lines.add
+        find = self._finder(whole)
         position = start
-        while (hit := _find(whole, mark, position)) >= 0:
+        while (hit := find(mark, position)) >= 0:
             line_start = max(buffer.rfind(b"\n", 0, hit) + 1, start)
-            position = _find(whole, b"\n", hit)
+            position = find(b"\n", hit)
             line = bytes(whole[line_start:position])
             if line[-1:] == b"\r" or (line_start == 0 and lines.base == 0):
                 line = _trimmed(line, at_file_start=lines.base == line_start == 0)
@@ -120,7 +123,7 @@ class IncrementalParser:
 
     def _take_tail(self, lines: _Lines, view: memoryview, end: int, size: int) -> int:
         """Parse a last line that has no newline yet; half a line waits. Gives how many lines it added."""
-        if end == size or _find(view[end:size], self._format.mark, 0) < 0 or size - end > self._longest_bytes:
+        if end == size or self._buffer.find(self._format.mark, end, size) < 0 or size - end > self._longest_bytes:
             return 0
         parsed = self._parse_line(_trimmed(bytes(view[end:size]), at_file_start=lines.base == end == 0), lines.chunk.change.file)
         if parsed.malformed or not parsed.entries:
@@ -151,6 +154,17 @@ class IncrementalParser:
         length = min(offset_bytes, PROOF_BYTES)
         marker = self._source.read(file, offset_bytes - length, length)
         return Cursor(offset_bytes, len(head), _digest(head), len(marker), _digest(marker))
+
+
+def _simple_finder(view: memoryview) -> Finder:
+    return bytes(view).find
+
+
+def _quick_finder() -> Callable[[memoryview], Finder]:
+    """With SIMD: a third of the time of bytes.find. Not imported at the top, since it takes 5 ms."""
+    import stringzilla  # type: ignore[import-not-found, unused-ignore]  # no stubs
+
+    return lambda view: partial(stringzilla.find, view)
 
 
 class _Lines:

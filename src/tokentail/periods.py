@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tokentail.errors import UsageError
 
 QUARTER_MS = 900_000  # every time zone is a whole number of quarters of an hour from UTC
+HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 EPOCH = date(1970, 1, 1)
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_DAY = (date.max - EPOCH).days
 
 
 class Span(NamedTuple):
@@ -63,8 +65,11 @@ def parse_day(text: str, *, today: date) -> date:
 
 
 def at(at_ms: int, zone: tzinfo = UTC) -> datetime:
-    """The moment as an aware datetime, exact to the millisecond."""
-    return (_EPOCH_AT + timedelta(milliseconds=at_ms)).astimezone(zone)
+    """The moment as an aware datetime, exact to the millisecond; what the zone would call the year 10000 is the calendar's last moment."""
+    try:
+        return (_EPOCH_AT + timedelta(milliseconds=at_ms)).astimezone(zone)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=zone)
 
 
 def day_of(at_ms: int, zone: tzinfo) -> date:
@@ -75,7 +80,7 @@ def day_of(at_ms: int, zone: tzinfo) -> date:
 def day_start_ms(day: date, zone: tzinfo) -> int:
     """The first moment of a local day; where midnight does not exist, the first moment after it."""
     local = datetime(day.year, day.month, day.day, tzinfo=zone)
-    return round((local.astimezone(UTC) - _EPOCH_AT) / timedelta(milliseconds=1))
+    return round((local - _EPOCH_AT) / timedelta(milliseconds=1))
 
 
 def day_number(day: date) -> int:
@@ -84,7 +89,7 @@ def day_number(day: date) -> int:
 
 
 def day_from_number(number: int) -> date:
-    return EPOCH + timedelta(days=number)
+    return EPOCH + timedelta(days=min(number, _LAST_DAY))
 
 
 def spans(zone: tzinfo, start_ms: int, end_ms: int) -> Iterator[Span]:

@@ -11,16 +11,19 @@ from typing import NamedTuple
 from tokentail import merge, periods
 from tokentail.interned import COLUMNS, Interned
 from tokentail.model import Cell, Reply, ReplyChange, Tokens
-from tokentail.periods import DAY_MS, QUARTER_MS
+from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 
 _REPLY_COLUMNS = ", ".join(("id", "key", *COLUMNS))
 _SUMS = """sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h),
     sum(replies), sum(not_final), sum(web_searches)"""
+# Days before 1970 of zones west of Greenwich are negative, and SQLite divides towards zero: hence the day added and taken off.
 _BY_DAY = f"""
 SELECT day, utc_day, model, tier, {_SUMS}
-FROM (SELECT (quarter * {QUARTER_MS} + ?1) / {DAY_MS} AS day, quarter / {DAY_MS // QUARTER_MS} AS utc_day, * FROM quarters
-      WHERE quarter >= ?2 AND quarter < ?3)
+FROM (SELECT ({{unit}} * {{unit_ms}} + ?1 + {DAY_MS}) / {DAY_MS} - 1 AS day, {{unit}} / ({DAY_MS} / {{unit_ms}}) AS utc_day, *
+      FROM {{table}} WHERE {{unit}} >= ?2 / {{unit_ms}} AND {{unit}} < ?3 / {{unit_ms}})
 GROUP BY day, utc_day, model, tier"""
+_BY_DAY_FROM_QUARTERS = _BY_DAY.format(table="quarters", unit="quarter", unit_ms=QUARTER_MS)
+_BY_DAY_FROM_HOURS = _BY_DAY.format(table="hours", unit="hour", unit_ms=HOUR_MS)
 _BY_MODEL = f"""
 SELECT quarter / {DAY_MS // QUARTER_MS} AS utc_day, model, tier, {_SUMS} FROM quarters
 WHERE quarter >= ?1 AND quarter < ?2 GROUP BY utc_day, model, tier"""
@@ -71,12 +74,13 @@ def by_day(db: sqlite3.Connection, zone: tzinfo, since: date | None = None, unti
     Days run from midnight to midnight in `zone`, so one of them can last 23 or 25 hours. The UTC day is told apart
     because prices are dated by it.
     """
-    start, end = _quarters(db, zone, since, until)
     names = _Names(db)
-    for span in periods.spans(zone, start * QUARTER_MS, end * QUARTER_MS):
-        bounds = (span.offset_ms, span.start_ms // QUARTER_MS, -(-span.end_ms // QUARTER_MS))
-        for day, utc_day, model, tier, *sums in db.execute(_BY_DAY, bounds):
-            yield DayCell(periods.day_from_number(day), names.cell(utc_day, model, tier, sums))
+    for start, end in _stretches(db, *_quarters(db, zone, since, until)):
+        for span in periods.spans(zone, start * QUARTER_MS, end * QUARTER_MS):
+            whole = span.offset_ms % HOUR_MS == span.start_ms % HOUR_MS == span.end_ms % HOUR_MS == 0
+            query = _BY_DAY_FROM_HOURS if whole else _BY_DAY_FROM_QUARTERS
+            for day, utc_day, model, tier, *sums in db.execute(query, (span.offset_ms, span.start_ms, span.end_ms)):
+                yield DayCell(periods.day_from_number(day), names.cell(utc_day, model, tier, sums))
 
 
 def by_model(db: sqlite3.Connection, zone: tzinfo, since: date | None = None, until: date | None = None) -> Iterator[Cell]:
@@ -132,8 +136,11 @@ def changes_between(db: sqlite3.Connection, after: int, until: int) -> list[Repl
     events: dict[str, tuple[int, str]] = {}
     for number, event, key in db.execute("SELECT seq, event, key FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq", (after, until)):
         known = events.get(key)
-        # A reply that is new to this reader stays new, however often it grew on the way.
-        events[key] = number, "new" if known is not None and known[1] == "new" and event != "gone" else event
+        is_new = known is not None and known[1] == "new"
+        if is_new and event == "gone":
+            del events[key]  # this reader never heard of it
+        else:
+            events[key] = number, "new" if is_new else event  # however often it grew on the way
     found = {reply.key: reply for key in events for reply in _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key = ?", (key,))}
     changes = []
     for key, (number, event) in events.items():
@@ -178,13 +185,25 @@ class _Names:
 
 
 def _quarters(db: sqlite3.Connection, zone: tzinfo, since: date | None, until: date | None) -> tuple[int, int]:
-    """The quarters of an hour from the first moment of `since` to the last of `until`, as far as there is usage."""
-    first, last = db.execute("SELECT ifnull(min(quarter), 0), ifnull(max(quarter), -1) FROM quarters").fetchone()
+    """The quarters of an hour from the first moment of `since` to the last of `until`, as far as there is usage; [first, end)."""
+    # Two look-ups: asked for both in one, SQLite scans the table.
+    first = db.execute("SELECT ifnull(min(quarter), 0) FROM quarters").fetchone()[0]
+    end = db.execute("SELECT ifnull(max(quarter), -1) FROM quarters").fetchone()[0] + 1
+    first, end = first // 4 * 4, -(-end // 4) * 4  # whole hours, where nobody asks for less
     if since is not None:
         first = max(first, periods.day_start_ms(since, zone) // QUARTER_MS)
     if until is not None and until < date.max - timedelta(days=2):
-        last = min(last, periods.day_start_ms(until + timedelta(days=1), zone) // QUARTER_MS - 1)
-    return first, max(last + 1, first)
+        end = min(end, periods.day_start_ms(until + timedelta(days=1), zone) // QUARTER_MS)
+    return first, max(end, first)
+
+
+def _stretches(db: sqlite3.Connection, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut [start, end) into years with usage: a line of a wrong clock may stand millennia from all others."""
+    query = "SELECT min(quarter) FROM quarters WHERE quarter >= ? AND quarter < ?"
+    while (first := db.execute(query, (start, end)).fetchone()[0]) is not None:
+        first = max(first // 4 * 4, start)
+        start = min(first + 366 * DAY_MS // QUARTER_MS, end)
+        yield first, start
 
 
 def _replies(db: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Reply]:

@@ -3,57 +3,111 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
-from tokentail.model import Record
+from tokentail.model import MAX_COUNT, Owner, Record
 
 _COLUMNS = ", ".join(COLUMNS)
+_COUNTS = slice(COLUMNS.index("input"), COLUMNS.index("form"))
+_STRIDE = 16  # ids; a page holds more rows than that
+_LONGEST_GAP = 200_000  # ids
 
 
 def records_of(path: Path) -> Iterator[Record]:
     """The records of a store, as far as its pages can be read; nothing when it is no database at all."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.DatabaseError:
         return
     try:
-        interned = Interned(connection, ())
+        interned = _Rescued(connection)
         several: set[str] = set()
-        for group, *row in _rows(connection, f"SELECT group_text, {_COLUMNS} FROM records"):
+        for group, *row in _rows(connection, "records", f"group_text, {_COLUMNS}"):
             several.add(group)
             yield from _record(interned, group, row)
-        for key, *row in _rows(connection, f"SELECT key, {_COLUMNS} FROM replies"):
-            group = merge.group_of_key(key)
-            # A reply of several records is their join, not a record; a key with a slash is one part of such a group.
-            if group not in several and "/" not in key:
-                yield from _record(interned, group, row)
+        for key, *row in _rows(connection, "replies", f"key, {_COLUMNS}"):
+            group, request_id = merge.group_of_key(key), merge.request_of_key(key)
+            # A reply of several records is their join, not a record; it stands in for them where they are lost.
+            if group not in several:
+                for record in _record(interned, group, row):
+                    yield record._replace(request_id=request_id, sidechain=False) if request_id else record
     finally:
         connection.close()
 
 
-def _rows(connection: sqlite3.Connection, query: str) -> Iterator[list[str]]:
-    """Rows from the front until a damaged page, then from the back until one."""
-    seen = 0
-    last: int | None = None
-    for order in ("ASC", "DESC"):
+class _Rescued(Interned):
+    """Names by number, read from the tables and from their indexes: one of the two may be whole."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection, ())
+        for order in ("id", "name"):
+            self._texts.update(_pairs(connection, f"SELECT id, name FROM names ORDER BY {order}"))
+        for order in ("id", "form"):
+            self._form_texts.update(_pairs(connection, f"SELECT id, form FROM forms ORDER BY {order}"))
+        columns = "copied, subagent, session, project, agent"
+        for order in ("id", columns):
+            for number, copied, subagent, *names in _sound_rows(connection, f"SELECT id, {columns} FROM owners ORDER BY {order}"):
+                if all(name in self._texts for name in names):
+                    self._owner_values[number] = Owner(bool(copied), bool(subagent), *(self._texts[name] for name in names))
+
+
+def _pairs(connection: sqlite3.Connection, query: str) -> Iterator[tuple[int, str]]:
+    for number, text in _sound_rows(connection, query):
+        if isinstance(text, str):
+            yield number, text
+
+
+def _sound_rows(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+    """Rows until a damaged page."""
+    try:
+        yield from connection.execute(query)
+    except sqlite3.DatabaseError:
+        return
+
+
+def _rows(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[list[Any]]:
+    """Rows in the order of their ids; where a page is damaged, those behind it."""
+    last = 0
+    while True:
         try:
-            for number, *row in connection.execute(f"{query.replace('SELECT', 'SELECT id,')} ORDER BY id {order}"):
-                if order == "DESC" and number == last:
-                    return
+            for last, *row in connection.execute(f"SELECT id, {columns} FROM {table} WHERE id > ? ORDER BY id", (last,)):  # noqa: B007
                 yield row
-                seen += 1
-                if order == "ASC":
-                    last = number
-            if order == "ASC":
-                return
+            return
         except (sqlite3.DatabaseError, OverflowError):
-            continue
+            behind = _behind_gap(connection, table, last)
+            if behind is None:
+                return
+            last = behind
 
 
-def _record(interned: Interned, group: str, row: list[str]) -> Iterator[Record]:
+def _behind_gap(connection: sqlite3.Connection, table: str, last: int) -> int | None:
+    """The id just before the first one after `last` that can be looked up."""
+    for number in range(last + 1, last + _LONGEST_GAP, _STRIDE):
+        if _can_be_read(connection, table, number):
+            while number > last + 1 and _can_be_read(connection, table, number - 1):
+                number -= 1  # noqa: PLW2901
+            return max(number - 1, last)
+    return None
+
+
+def _can_be_read(connection: sqlite3.Connection, table: str, number: int) -> bool:
+    try:
+        connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchall()
+    except (sqlite3.DatabaseError, OverflowError):
+        return False
+    return True
+
+
+def _record(interned: Interned, group: str, row: Sequence[Any]) -> Iterator[Record]:
+    request_id, *numbers = row
+    if not isinstance(request_id, str) or not all(type(number) is int and number >= 0 for number in numbers):
+        return  # a damaged page can look like a sound one
+    if max(row[_COUNTS]) > 2 * MAX_COUNT:
+        return
     try:
         yield interned.record(group, row)
     except (sqlite3.DatabaseError, TypeError, ValueError):

@@ -134,6 +134,20 @@ CREATE TABLE quarters (
     PRIMARY KEY (quarter, model, project, tier)
 ) WITHOUT ROWID;
 
+-- The same by hour (at_ms / 3600000), without projects, added up from the quarters: what reports on all of history read,
+-- where the zone is whole hours from UTC.
+CREATE TABLE hours (
+    hour INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    tier INTEGER NOT NULL,
+    input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER NOT NULL,
+    cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+    replies INTEGER NOT NULL,
+    not_final INTEGER NOT NULL,
+    web_searches INTEGER NOT NULL,
+    PRIMARY KEY (hour, model, tier)
+) WITHOUT ROWID;
+
 -- What changed lately, for processes that follow without ingesting; the oldest rows are dropped.
 CREATE TABLE changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -192,17 +192,32 @@ class Store:
     def _write_sightings(self, chunks: Sequence[Chunk], lives: Sequence[Life], ids: dict[RecordKey, int]) -> None:
         rows = []
         for chunk, life in zip(chunks, lives, strict=True):
-            # A last line without its newline is read again with the next chunk: what was seen behind the cursor is seen anew.
-            if not chunk.restarted:
-                self.connection.execute("DELETE FROM sightings WHERE file = ? AND start_bytes >= ?", (life.id, chunk.start_bytes))
             numbers = [ids[record[:3]] for record in chunk.records]
             seen = array("I", map(numbers.__getitem__, chunk.seen_records))
+            # A last line without its newline is read again with the next chunk: what was seen behind the cursor is seen anew.
+            if not chunk.restarted:
+                again = {number for number, offset in zip(seen, chunk.seen_offsets, strict=True) if not offset}
+                self._take_back(life, chunk.start_bytes, again)
             behind = len(seen) - chunk.tail_lines
             if behind:
                 rows.append((life.id, chunk.start_bytes, _packed(seen[:behind]), _packed(chunk.seen_offsets[:behind])))
             if chunk.tail_lines:
                 rows.append((life.id, chunk.cursor.offset_bytes, _packed(seen[behind:]), _packed(array("I", [0] * chunk.tail_lines))))
         self.connection.executemany(_INSERT_SIGHTINGS, rows)
+
+    def _take_back(self, life: Life, start_bytes: int, again: set[int]) -> None:
+        """Forget what was seen behind the cursor; what is not seen again there was removed, so it stays as part of a life that ended."""
+        query = "SELECT records FROM sightings WHERE file = ? AND start_bytes >= ?"
+        behind = self.connection.execute(query, (life.id, start_bytes)).fetchall()
+        if not behind:
+            return
+        self.connection.execute("DELETE FROM sightings WHERE file = ? AND start_bytes >= ?", (life.id, start_bytes))
+        removed = sorted({number for (packed,) in behind for number in _unpacked(packed)} - again)
+        if removed:
+            ended = int(self.connection.execute("SELECT max(id) + 1 FROM files").fetchone()[0])
+            self.connection.execute(_INSERT_FILE, self._file_row(Life(ended, life.file, "rewritten", life.cursor), 0))
+            row = (ended, start_bytes, _packed(array("I", removed)), _packed(array("I", [0] * len(removed))))
+            self.connection.execute(_INSERT_SIGHTINGS, row)
 
     def _write_rejects(self, chunks: Sequence[Chunk], lives: Sequence[Life]) -> None:
         for chunk, life in zip(chunks, lives, strict=True):
@@ -255,6 +270,14 @@ def _is_text(name: str) -> bool:
 
 def _name(stored: str | bytes) -> str:
     return stored if isinstance(stored, str) else os.fsdecode(stored)
+
+
+def _unpacked(packed: bytes) -> array[int]:
+    numbers = array("I")
+    numbers.frombytes(packed)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def _packed(numbers: array[int]) -> bytes:

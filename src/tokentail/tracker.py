@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from tokentail.formats import FORMATS, Format
 from tokentail.model import Change, Life, Listing, LogFile, Problem, Source
 from tokentail.sources.local import is_gone
 
@@ -11,8 +12,9 @@ from tokentail.sources.local import is_gone
 class FileTracker:
     """Compares what the source lists with what is known; opens no file."""
 
-    def __init__(self, source: Source, *, is_gone: Callable[[str], bool] = is_gone) -> None:
+    def __init__(self, source: Source, *, format: Format = FORMATS[0], is_gone: Callable[[LogFile, Sequence[str]], bool] = is_gone) -> None:
         self._source = source
+        self._format = format
         self._is_gone = is_gone
         self._by_inode: dict[tuple[int, int], Life] = {}
         self._by_path: dict[str, Life] = {}
@@ -23,7 +25,7 @@ class FileTracker:
     def restore(self, lives: Iterable[Life]) -> None:
         """Start from what the store knows: the lives that have not ended."""
         self._by_inode, self._by_path, self._restated = {}, {}, {}
-        for life in lives:
+        for life in sorted(lives, key=lambda life: life.state == "live"):  # the living one goes before a dead one of the same inode
             self.track_file(life)
 
     def track_file(self, life: Life) -> None:
@@ -52,6 +54,9 @@ class FileTracker:
         changed: list[Change] = []
         for file in here:
             life = self._by_inode.get((file.device, file.inode))
+            # Its lines belong to somebody else now: they are read anew, as those of another file.
+            if life is not None and life.file.relative != file.relative and self._format.place(life.file) != self._format.place(file):
+                life = None
             if life is not None:
                 seen.add(life.id)
                 if life.file[0] == file[0] and life.file[5:] == file[5:] and life.state == "live":
@@ -64,6 +69,9 @@ class FileTracker:
 
     def update_position(self, life: Life) -> None:
         """A read was committed: remember where it ended."""
+        moved = self._by_inode.get((life.file.device, life.file.inode))
+        if moved is not None and moved.id == life.id and self._by_path.get(moved.file.path) is moved:
+            del self._by_path[moved.file.path]
         before = self._by_path.get(life.file.path)
         if before is not None and before.id != life.id:
             self._forget_inode(before)
@@ -92,7 +100,9 @@ class FileTracker:
 
     def _mark_missing(self, seen: set[int], paths: set[str]) -> None:
         for life in list(self._by_path.values()):
-            if life.id not in seen and life.state == "live" and life.file.path not in paths and self._is_gone(life.file.path):
+            if life.id in seen or life.state != "live" or life.file.path in paths:
+                continue
+            if self._is_gone(life.file, self._source.names):
                 missing = life._replace(state="missing")
                 self.track_file(missing)
                 self._restated[missing.id] = missing

@@ -93,6 +93,7 @@ class TreePlan:
     error_share: float = 0.02  # of the turns: a <synthetic> error line
     text_scale: float = 1.0  # length of prompts, answers and results
     recent_sessions: int = 0  # sessions that are at work until `end`
+    growth: float = 1.0  # how many times as many sessions the last days have as the first ones
     dirty: bool | Dirt = False
 
     @property

@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import exp
+from math import exp, log
 from pathlib import Path
 from statistics import NormalDist
 
@@ -107,7 +107,7 @@ class _Tree:
         version = rng.choice(_OLD_VERSIONS if old else _NEW_VERSIONS)
         work = self._rhythm.work_ms
         length = min(size_bytes * _MS_A_BYTE / plan.text_scale * rng.lognormvariate(0.0, 0.4), 0.6 * work)
-        start = min(max(place + rng.gauss(0.0, 0.02), 0.0), 1.0) * (work - length)
+        start = min(max(_grown(place, plan.growth) + rng.gauss(0.0, 0.02), 0.0), 1.0) * (work - length)
         return _Story(Session(uuid(rng), *project, version, nickname, old), size_bytes, start, length, rng)
 
     def _make_recent(self, story: _Story, hours: float) -> None:
@@ -235,6 +235,11 @@ def _sizes(plan: TreePlan) -> list[int]:
     spread = [exp(raw.inv_cdf((number + 0.5) / count)) for number in range(count)]
     scale = (plan.total_bytes - min(count * _TURN_BYTES * plan.text_scale, plan.total_bytes / 4)) / sum(spread)
     return [max(_LEAST_BYTES, int(size * scale)) for size in spread]
+
+
+def _grown(place: float, growth: float) -> float:
+    """Where a session goes when there are ever more of them: their number rises exponentially, `growth` times from 0 to 1."""
+    return place if growth == 1.0 else log(1 + place * (growth - 1)) / log(growth)
 
 
 def _copied(line: Line, old: Session, new: Session, mark: str) -> Line:

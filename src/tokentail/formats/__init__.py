@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from tokentail.formats import claude
-from tokentail.model import LogFile, Record
+from tokentail.formats.parsed import Entry, LineParser, Parsed
+from tokentail.model import LogFile
 
-
-class Entry(NamedTuple):
-    """A record of one line, and the working folder that the line names ("" where it names none)."""
-
-    record: Record
-    folder: str
-
-
-class Parsed(NamedTuple):
-    """What one line holds."""
-
-    entries: list[Entry]
-    malformed: str  # why (a part of) the line could not be read, "" for a sound one
-
-
-LineParser = Callable[[bytes, LogFile], Parsed]
+__all__ = ["FORMATS", "Entry", "Format", "LineParser", "Parsed"]
 
 
 class Format(Protocol):
@@ -37,8 +23,16 @@ class Format(Protocol):
     def default_folders(self, environment: Mapping[str, str], home: Path) -> list[Path]:
         """Where this agent writes its logs, whether the folders exist or not."""
 
-    def line_parser(self) -> LineParser:
-        """A function from a complete line, without its line end, to what it holds; made once, when the first line is read."""
+    def place(self, file: LogFile) -> tuple[object, ...]:
+        """What the path says about the lines of a file: one that moves from one place to another is read anew."""
+
+    def line_parser(self, expected_bytes: int) -> LineParser:
+        """
+        A function from a complete line, without its line end, to what it holds; for one thread.
+
+        Args:
+            expected_bytes: about how much will be parsed: what is worth preparing for.
+        """
 
 
 FORMATS: tuple[Format, ...] = (claude.Claude(),)

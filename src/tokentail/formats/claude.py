@@ -9,19 +9,30 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from tokentail import merge
-from tokentail.model import INVALID_COUNT, MAX_COUNT, SPLIT_MISMATCH, TTL_ASSUMED, USAGE_MARK, LogFile, Owner, Tokens
-
-if TYPE_CHECKING:
-    from tokentail.formats import LineParser
+from tokentail.digest import hex_digest
+from tokentail.formats.parsed import Entry, LineParser, Parsed
+from tokentail.model import (
+    INVALID_COUNT,
+    MAX_COUNT,
+    SPLIT_MISMATCH,
+    SYNTHETIC_MODEL,
+    TTL_ASSUMED,
+    USAGE_MARK,
+    LogFile,
+    Owner,
+    Record,
+    Tokens,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # for times without a zone, which are UTC
 _MILLISECOND = timedelta(milliseconds=1)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MESSAGE_KINDS = ("message", "fallback_message")  # R6: iterations that the top level bills already
+QUICK_FROM_BYTES = 256_000  # from here on the quick parser saves more than its import takes
 _NO_COUNT = -1  # what an integer too long for Python's own parser is read as
 
 
@@ -47,8 +58,15 @@ class Claude:
         folders += _desktop_folders(home / "Library" / "Application Support" / "Claude", configs / "Claude")
         return folders
 
-    def line_parser(self) -> LineParser:
-        # Not at the top: the decoder's library takes 30 ms to import, and a pass that finds nothing new needs none.
+    def place(self, file: LogFile) -> tuple[object, ...]:
+        """All that R7 takes from the path, but for the name that stands in for a missing session: no real line lacks one."""
+        place = place_of(file)
+        return place.project, place.session, place.subagent, place.agent
+
+    def line_parser(self, expected_bytes: int) -> LineParser:
+        """Both parsers give the same; the quick one takes 30 ms to import."""
+        if expected_bytes < QUICK_FROM_BYTES:
+            return parse_line
         from tokentail.formats.claude_lines import ClaudeLines
 
         return ClaudeLines().parse_line
@@ -109,6 +127,53 @@ def _project(above: list[str], folders: list[str]) -> tuple[str, list[str]]:
         index = len(above) + folders.index("subagents")
         return full[index - 2 if index >= 2 else -1], full[index:]
     return (full[-1] if full else ""), []
+
+
+def parse_line(line: bytes, file: LogFile) -> Parsed:
+    """
+    Take the usage out of one line of a session log, however odd it is (R1, R2).
+
+    Args:
+        line: complete, without its line end and byte order mark.
+
+    Returns:
+        No entries for the lines that carry no usage of their own: prompts, tool results, progress.
+
+    Source: session logs of versions 1.0.24 to 2.1.229. There is no published schema.
+    """
+    objects, malformed = decode_all(line)
+    place = place_of(file)
+    alone = len(objects) == 1 and not malformed and is_whole(line, objects[0][1])
+    entries = [_entry(value, line if alone else own_bytes, place) for value, own_bytes in objects]
+    return Parsed([entry for entry in entries if entry is not None], malformed)
+
+
+def _entry(value: dict[str, Any], own_bytes: bytes, place: Place) -> Entry | None:
+    message = value.get("message")
+    if value.get("type") != "assistant" or not isinstance(message, dict) or not isinstance(message.get("usage"), dict):
+        return None
+    model, at_ms = text(message.get("model")), parse_timestamp(text(value.get("timestamp")))
+    if model in ("", SYNTHETIC_MODEL) or at_ms is None:
+        return None
+    reading, stopped = read_usage(message["usage"]), message.get("stop_reason") is not None
+    copied = value.get("sessionKind") == "bg" or value.get("forkedFrom") is not None
+    record = Record(
+        group=group_of(text(message.get("id")), text(value.get("uuid")), own_bytes),
+        request_id=text(value.get("requestId")),
+        sidechain=value.get("isSidechain") is True,
+        at_ms=at_ms,
+        model=model,
+        version=text(value.get("version")),
+        tokens=reading.tokens,
+        thinking=reading.thinking,
+        form=reading.form,
+        flags=reading.flags,
+        stopped=stopped,
+        final=stopped,
+        web_searches=reading.web_searches,
+        owner=owner_of(place, copied, text(value.get("sessionId")), text(value.get("agentId"))),
+    )
+    return Entry(record, text(value.get("cwd")))
 
 
 def read_usage(usage: dict[str, Any]) -> Reading:
@@ -238,9 +303,9 @@ def _without_prose(value: Any, levels: int = 20) -> Any:
     A usage object says "standard" or "us", never a sentence; should one ever hold text, it must not enter the store.
     """
     if isinstance(value, str):
-        return value if len(value) <= 40 and _NO_WORD.search(value) is None else "#" + _hash(value.encode("utf-8", "surrogatepass"))
+        return value if len(value) <= 40 and _NO_WORD.search(value) is None else "#" + hex_digest(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict | list | tuple) and not levels:
-        return "#" + _hash(_canonical_json(value).encode("utf-8", "surrogatepass"))
+        return "#" + hex_digest(_canonical_json(value).encode("utf-8", "surrogatepass"))
     if isinstance(value, dict):
         return {_without_prose(key): _without_prose(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -307,7 +372,7 @@ def group_of(message_id: object, uuid: object, own_bytes: bytes) -> str:
         return merge.group_text(message_id)
     if isinstance(uuid, str) and uuid:
         return f"uuid:{uuid}"
-    return f"line:{_hash(own_bytes)}"
+    return f"line:{hex_digest(own_bytes)}"
 
 
 @lru_cache(maxsize=4096)
@@ -344,9 +409,3 @@ def _skip_space(source: str, position: int) -> int:
     while position < len(source) and source[position] in " \t\r\n":
         position += 1
     return position
-
-
-def _hash(data: bytes) -> str:
-    from hashlib import blake2b  # not at the top: with OpenSSL behind it, it takes 10 ms, and hardly a line needs it
-
-    return blake2b(data, digest_size=16).hexdigest()

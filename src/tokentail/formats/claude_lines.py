@@ -6,19 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tokentail.formats import Entry, Parsed
-from tokentail.formats.claude import (
-    Place,
-    Reading,
-    decode_all,
-    group_of,
-    is_whole,
-    owner_of,
-    parse_timestamp,
-    place_of,
-    read_usage,
-    text,
-)
+from tokentail.formats.claude import Place, Reading, decode_all, group_of, owner_of, parse_timestamp, place_of, read_usage
+from tokentail.formats.claude import parse_line as parse_any
+from tokentail.formats.parsed import Entry, Parsed
 from tokentail.model import MAX_COUNT, SYNTHETIC_MODEL, TTL_ASSUMED, LogFile, Owner, Record, Tokens
 
 _DIGITS = b"0123456789"
@@ -70,7 +60,7 @@ class ClaudeLines:
             # A usage object of another shape, or a line whose fields are not of the usual types.
             return self._parse_irregular(line, file)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return _parse_any(line, file)
+            return parse_any(line, file)
         reading = self._read(usage, raw)
         if reading is None:
             return self._parse_irregular(line, file)
@@ -93,7 +83,7 @@ class ClaudeLines:
         try:
             entry = _decode_line(line)
         except msgspec.ValidationError:
-            return _parse_any(line, file)
+            return parse_any(line, file)
         message = entry.message
         reading = None if message is None else _read_general(bytes(message.usage))
         if reading is None or message is None:
@@ -269,38 +259,3 @@ def _parsed(entry: _Line, message: _Message, reading: Reading, own_bytes: bytes,
 
 def _owner(entry: _Line, place: Place) -> Owner:
     return owner_of(place, entry.sessionKind == "bg" or entry.forkedFrom is not None, entry.sessionId or "", entry.agentId or "")
-
-
-def _parse_any(line: bytes, file: LogFile) -> Parsed:
-    """Lines that are not one regular object: decoded by the rules of R1, then read like any other."""
-    objects, malformed = decode_all(line)
-    entries: list[Entry] = []
-    for value, own_bytes in objects:
-        message = value.get("message")
-        if value.get("type") == "assistant" and isinstance(message, dict) and isinstance(message.get("usage"), dict):
-            hashed = line if len(objects) == 1 and not malformed and is_whole(line, own_bytes) else own_bytes
-            entry, names = _plain(value, message)
-            entries += _parsed(entry, names, read_usage(message["usage"]), hashed, _owner(entry, place_of(file))).entries
-    return Parsed(entries, malformed)
-
-
-def _plain(value: dict[str, Any], message: dict[str, Any]) -> tuple[_Line, _Message]:
-    """A decoded object as the quick decoder would have given it: names that are no strings are missing."""
-    entry = _Line(
-        timestamp=text(value.get("timestamp")),
-        requestId=text(value.get("requestId")),
-        sessionId=text(value.get("sessionId")),
-        isSidechain=value.get("isSidechain") is True,
-        agentId=text(value.get("agentId")),
-        version=text(value.get("version")),
-        cwd=text(value.get("cwd")),
-        uuid=text(value.get("uuid")),
-        sessionKind=text(value.get("sessionKind")),
-        forkedFrom=value.get("forkedFrom"),
-    )
-    names = _Message(id=text(message.get("id")), model=text(message.get("model")), stop_reason=_present(message.get("stop_reason")))
-    return entry, names
-
-
-def _present(value: object) -> str | None:
-    return None if value is None else "yes"

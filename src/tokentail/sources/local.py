@@ -71,13 +71,20 @@ class LocalFolders:
             os.close(handle)
 
 
-def is_gone(path: str) -> bool:
-    """Is there certainly no file of that name? An error that leaves it open (no permission, too many open files) is a no."""
+def is_gone(file: LogFile, folders: Sequence[str]) -> bool:
+    """
+    Is a file certainly not among the logs of these folders any more: deleted, or no folder or link leads there now?
+
+    An error that leaves it open (no permission, too many open files) is a no.
+    """
     try:
-        os.lstat(path)
+        os.lstat(file.path)
     except OSError as error:
         return error.errno in _VANISHED
-    return False
+    place = _place(file)
+    if not any(f"{file.root}/".startswith(f"{os.path.realpath(folder).rstrip('/')}/") for folder in folders):
+        return True
+    return place != file.path and os.path.realpath(place) != file.path
 
 
 def _outermost(roots: Iterable[str]) -> list[str]:
@@ -105,7 +112,7 @@ def _search(root: str, found: dict[str, LogFile], problems: list[Problem]) -> No
 
 
 def _take(root: str, relative: str, entry: os.DirEntry[str], found: dict[str, LogFile], problems: list[Problem]) -> None:
-    path = f"{root.rstrip('/')}/{relative}"
+    path = place = f"{root.rstrip('/')}/{relative}"
     try:
         if entry.is_symlink():
             path = os.path.realpath(path)
@@ -116,8 +123,18 @@ def _take(root: str, relative: str, entry: os.DirEntry[str], found: dict[str, Lo
         if error.errno not in _VANISHED:
             problems.append(Problem(path, error.strerror or str(error)))
         return
-    if path not in found and stat.S_ISREG(status.st_mode):
+    if stat.S_ISREG(status.st_mode) and (path not in found or _is_better(place, found[path])):
         found[path] = _log_file(path, root, relative, status)
+
+
+def _is_better(place: str, known: LogFile) -> bool:
+    """Links may lead to one file from many places: it stands at its own, or else at the first by name, so that every listing agrees."""
+    return place == known.path or (_place(known) != known.path and place < _place(known))
+
+
+def _place(file: LogFile) -> str:
+    """Where a file was found; its real path, unless a link leads there."""
+    return f"{file.root.rstrip('/')}/{file.relative}"
 
 
 def _log_file(path: str, root: str, relative: str, status: os.stat_result) -> LogFile:

@@ -1,0 +1,126 @@
+"""The only place that loops over updates for the live screen: a thread that looks at the logs and posts what it finds."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from tokentail.coordinator import UpdateCoordinator
+from tokentail.errors import StoreError
+from tokentail.model import Update
+from tokentail.prices import PriceList
+from tokentail.tui.snapshot import Snapshot, take
+
+PROGRESS_EVERY_S = 0.05
+LEAVE_WITHIN_S = 5.0
+
+
+class Reading(NamedTuple):
+    """How far a long read is."""
+
+    done_bytes: int
+    total_bytes: int
+
+
+class Ended(NamedTuple):
+    """The thread has ended: told to, or by an error that the follower keeps."""
+
+
+Post = Callable[[Snapshot | Reading | Ended], object]
+
+
+class Follower:
+    """
+    Follows the logs in a thread of its own, which alone touches the store, and posts snapshots to the screen.
+
+    Attributes:
+        error: what ended the thread before its time.
+    """
+
+    def __init__(self, coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo) -> None:
+        self._coordinator, self._prices, self._zone = coordinator, prices, zone
+        self._bell = _Bell()
+        self._thread: threading.Thread | None = None
+        self._post: Post = lambda _: None
+        self._last: Snapshot | None = None
+        self._next_progress = 0.0
+        self.error: Exception | None = None
+
+    def start(self, post: Post) -> None:
+        """Begin; `post` is called in the thread."""
+        self._post = post
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._thread.start()
+
+    def look_now(self) -> None:
+        """Look at all the logs without waiting for the next turn."""
+        self._bell.ring()
+
+    def stop(self) -> None:
+        """End the thread; a long read ends after the file that it is at."""
+        self._bell.set()
+        if self._thread is not None:
+            self._thread.join(LEAVE_WITHIN_S)
+
+    def _run(self) -> None:
+        self._coordinator.report_progress(self._report)
+        try:
+            for update in self._coordinator.follow(self._bell):
+                self._show(update)
+                if self._bell.take():
+                    self._show(self._coordinator.check_for_updates())
+        except _LeftError:
+            pass
+        except sqlite3.Error as error:
+            self.error = StoreError(f"cannot read the store: {error} (start again; `tokentail verify` compares it with the logs)")
+        except Exception as error:  # noqa: BLE001  # a thread's last frame: `run_screen` raises it again when the screen is gone
+            self.error = error
+        finally:
+            self._coordinator.report_progress(None)
+            self._post(Ended())
+
+    def _show(self, update: Update) -> None:
+        self._last = take(self._coordinator.db, self._prices, self._zone, update, self._last)
+        self._post(self._last)
+
+    def _report(self, done_bytes: int, total_bytes: int) -> None:
+        if self._bell.is_set():
+            raise _LeftError
+        now = time.monotonic()
+        if now >= self._next_progress:
+            self._next_progress = now + PROGRESS_EVERY_S
+            self._post(Reading(done_bytes, total_bytes))
+
+
+class _LeftError(Exception):
+    """The person left in the middle of a long read; what was committed stays."""
+
+
+class _Bell(threading.Event):
+    """The event that ends `follow`, whose waits also end, early, when somebody rings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._awake = threading.Event()
+
+    def ring(self) -> None:
+        self._awake.set()
+
+    def take(self) -> bool:
+        """Whether somebody rang since the last call."""
+        rang = self._awake.is_set() and not self.is_set()
+        if rang:
+            self._awake.clear()
+        return rang
+
+    def set(self) -> None:
+        super().set()
+        self._awake.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._awake.wait(timeout)
+        return self.is_set()

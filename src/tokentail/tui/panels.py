@@ -1,0 +1,218 @@
+"""The panels around the feed: cards, models of today, and what the engine did."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from textual.content import Content
+from textual.widget import Widget
+
+from tokentail.model import Counts, Row
+from tokentail.reports import text
+from tokentail.tui import chart, words
+from tokentail.tui.snapshot import HOUR_MINUTES, Snapshot
+
+_MUTED, _BOLD, _COST = "$muted", "bold", "bold $gold"
+_NAME_CELLS, _FIGURE_CELLS = 12, 20  # of a model's line
+_LEAST_USD = 1e-9
+_CANNOT_READ = "cannot read "
+Part = tuple[str, str]
+
+
+class TitleBar(Widget):
+    """The first line: whose numbers these are, whether they live, and from when they are."""
+
+    def __init__(self, label: str, zone: str) -> None:
+        super().__init__(id="title")
+        self._label, self._zone = label, zone
+        self._state: Part = ("◌ reading", "$gold")
+        self._clock = ""
+
+    def show(self, clock: str, state: Part) -> None:
+        if (clock, state) != (self._clock, self._state):
+            self._clock, self._state = clock, state
+            self.refresh()
+
+    def render(self) -> Content:
+        badge = Content.styled(f" {text.safe(self._label)} ", "bold reverse $gold") if self._label else Content("")
+        left = Content.assemble((" tokentail  ", "bold $accent"), badge)
+        right = Content.assemble(self._state, (f"   {self._zone} ", _MUTED), (f"{self._clock} ", _BOLD))
+        if left.cell_length + right.cell_length > self.size.width:
+            right = Content.assemble(self._state, (f"  {self._clock} ", _BOLD))
+        return left + Content(" " * max(self.size.width - left.cell_length - right.cell_length, 1)) + right
+
+
+class Panel(Widget):
+    """A frame around what a snapshot says; drawn anew when there is a new one, or another size."""
+
+    def __init__(self, id: str, title: str) -> None:
+        super().__init__(id=id)
+        self.border_title = title
+        self._snapshot: Snapshot | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.refresh()
+
+    def render(self) -> Content:
+        if self._snapshot is None or not self.content_size:
+            return Content("")
+        return Content("\n").join(self.draw(self._snapshot, *self.content_size))
+
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        """The lines that fill the frame."""
+        raise NotImplementedError
+
+
+class Card(Panel):
+    """Three lines about a stretch of time: cost, tokens and replies."""
+
+    def lines(self, counts: Counts, tokens: str, width: int, *, aside: str = "", unit: str = "") -> list[Content]:
+        prompt = counts.total_tokens - counts.output_tokens
+        cached = f"{words.percent(counts.cache_read_tokens / prompt)} from cache" if prompt else ""
+        output = f"{text.short(counts.output_tokens)} out" if counts.replies else ""
+        return [
+            _ends(Content.assemble((words.dollars(counts), _COST), (unit, _MUTED)), Content.styled(aside, "$accent"), width),
+            _ends(Content(tokens), Content.styled(cached, _MUTED), width),
+            _ends(Content.styled(words.replies(counts.replies), _MUTED), Content.styled(output, _MUTED), width),
+        ]
+
+
+class Today(Card):
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        counts = snapshot.overview.today
+        return self.lines(counts, f"{text.short(counts.total_tokens)} tokens", width)
+
+
+class Week(Card):
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        counts = snapshot.overview.week
+        return self.lines(
+            counts,
+            f"{text.short(counts.total_tokens)} tokens",
+            width,
+            aside=chart.history(snapshot.week_usd) if any(snapshot.week_usd) else "",
+        )
+
+
+class LastHour(Card):
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        counts = snapshot.hour.counts
+        return self.lines(counts, f"{text.short(round(counts.total_tokens / HOUR_MINUTES))} tokens/min", width, unit=" /h")
+
+
+class Models(Panel):
+    """Today's models: what each one cost, and its share of it."""
+
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        rows = snapshot.overview.models
+        if not rows:
+            return [Content.styled("no model has answered today", _MUTED)]
+        if height >= 2 * len(rows):
+            apart = [Content("")] if height >= 3 * len(rows) - 1 else []
+            return [line for row in rows for line in (*self._spacious(row, rows, width), *apart)]
+        shown = rows if len(rows) <= height else rows[: height - 1]
+        more = [Content.styled(f"and {len(rows) - len(shown)} more", _MUTED)] if len(shown) < len(rows) else []
+        return [*(self._compact(row, rows, width) for row in shown), *more]
+
+    def _compact(self, row: Row, rows: Sequence[Row], width: int) -> Content:
+        room = max(width - _NAME_CELLS - _FIGURE_CELLS, 0)
+        bar = chart.share(_usd(row) / _usd(rows[0]), room) if room > 3 else ""
+        name = words.fit(words.model_name(row.key), _NAME_CELLS)
+        return Content.assemble((name, ""), (bar.ljust(room), "$kind-read"), *_figures(row.counts))
+
+    def _spacious(self, row: Row, rows: Sequence[Row], width: int) -> list[Content]:
+        name = words.fit(words.model_name(row.key), max(width - _FIGURE_CELLS, 8))
+        bar = Content.styled(chart.share(_usd(row) / _usd(rows[0]), width - 6), "$kind-read")
+        part = _usd(row) / max(sum(map(_usd, rows)), _LEAST_USD)
+        return [Content.assemble((name, ""), *_figures(row.counts)), _ends(bar, Content.styled(f"{part * 100:.0f} %", _MUTED), width)]
+
+
+class Engine(Panel):
+    """What the looks at the logs cost and found, so that a person can see how little is read."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        before = self._snapshot
+        super().show(snapshot)
+        if before is None or notices(before) != notices(snapshot):
+            self.refresh(layout=True)
+
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        now, ever = snapshot.look.metrics, snapshot.look.since_start
+        rows = [
+            ("", "last look", "in all"),
+            ("looks", "1", f"{snapshot.look.number:,}"),
+            ("files checked", f"{now.files_checked:,}", f"{ever.files_checked:,}"),
+            ("files read", f"{now.files_read:,}", f"{ever.files_read:,}"),
+            ("unchanged", words.percent(now.cache_hit_rate), words.percent(ever.cache_hit_rate)),
+            ("bytes read", words.size(now.bytes_read), words.size(ever.bytes_read)),
+            ("entries parsed", f"{now.entries_parsed:,}", f"{ever.entries_parsed:,}"),
+            ("replies new", f"{now.replies_new:,}", f"{ever.replies_new:,}"),
+            ("replies grown", f"{now.replies_grown:,}", f"{ever.replies_grown:,}"),
+            ("time", words.duration(now.took_s), words.duration(ever.took_s)),
+        ]
+        last_cells = (width - 15) // 2
+        total_cells = width - 15 - last_cells
+        lines = [
+            Content.assemble(
+                (f"{name:<15}", _MUTED), (f"{last:>{last_cells}}", "" if name else _MUTED), (f"{total:>{total_cells}}", _MUTED)
+            )
+            for name, last, total in rows
+        ]
+        told = (line for notice in notices(snapshot) for line in textwrap.wrap(f"! {notice}", width, subsequent_indent="  "))
+        return [*lines, *(Content.styled(line, "$warning") for line in told)]
+
+
+class Notice(Widget):
+    """One line for what is wrong; not there while nothing is."""
+
+    def __init__(self) -> None:
+        super().__init__(id="notice")
+        self._lines: list[str] = []
+
+    def show(self, snapshot: Snapshot) -> None:
+        lines = notices(snapshot)
+        if lines != self._lines:
+            self._lines = lines
+            self.display = bool(lines)
+            self.refresh()
+
+    def render(self) -> Content:
+        if not self._lines:
+            return Content("")
+        more = f"  (and {len(self._lines) - 1} more)" if len(self._lines) > 1 else ""
+        return Content(f"! {_shortened(self._lines[0], self.content_size.width - len(more) - 2)}{more}")
+
+
+def notices(snapshot: Snapshot) -> list[str]:
+    """What a person has to know, in plain words, the newest first."""
+    reasons = [text.safe(told.text) for told in reversed(snapshot.look.degraded)]
+    return [*reasons, *(f"{_CANNOT_READ}{text.safe(told.text)}" for told in reversed(snapshot.look.problems))]
+
+
+def _shortened(notice: str, width: int) -> str:
+    """As much of a notice as fits: the beginning of a reason, the end of a path."""
+    if text.text_width(notice) <= width:
+        return notice
+    if not notice.startswith(_CANNOT_READ):
+        return words.fit(notice, max(width, 1))
+    rest = notice.removeprefix(_CANNOT_READ)
+    while rest and text.text_width(rest) > width - len(_CANNOT_READ) - 1:
+        rest = rest[1:]
+    return f"{_CANNOT_READ}…{rest}"
+
+
+def _figures(counts: Counts) -> list[Part]:
+    return [(f"{words.dollars(counts):>12}", "$gold"), (f"{text.short(counts.total_tokens):>8}", _MUTED)]
+
+
+def _usd(row: Row) -> float:
+    """What a row costs at least, for shares; never nothing, so that it can be divided by."""
+    return max(row.counts.cost_usd or 0.0, _LEAST_USD)
+
+
+def _ends(left: Content, right: Content, width: int) -> Content:
+    """Two texts at the ends of a line."""
+    gap = width - left.cell_length - right.cell_length
+    return left if gap < 1 or not right.cell_length else left + Content(" " * gap) + right

@@ -1,0 +1,285 @@
+"""Makes what the tests of the counting and keeping side feed in: usage objects, records, chunks, log lines and stores."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+import tokentail
+from tokentail import merge, prices, queries
+from tokentail.coordinator import UpdateCoordinator
+from tokentail.formats.claude import read_usage
+from tokentail.model import START, Change, Chunk, Cursor, Life, LogFile, Owner, Record, Reject, Reply
+from tokentail.periods import QUARTER_MS
+from tokentail.sources import LocalFolders
+from tokentail.store import Store
+
+Usage = dict[str, Any]
+
+SCHEMA = (Path(tokentail.__file__).parent / "schema.sql").read_text(encoding="utf-8")
+AT_MS = 1_790_000_000_000
+OWNER = Owner(False, False, "s1", "-home-dev-app", "")
+MODEL = "claude-opus-5"
+THRESHOLDS = (10, 1000)  # far below real ones, so that small counts reach every price tier
+
+
+# Usage objects
+
+
+def usage(output: int = 10, **changes: object) -> Usage:
+    """An ordinary usage object with that output count."""
+    counts: Usage = {
+        "input_tokens": 4,
+        "output_tokens": output,
+        "cache_read_input_tokens": 2000,
+        "cache_creation_input_tokens": 300,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 300},
+        "service_tier": "standard",
+    }
+    return {**counts, **changes}
+
+
+def canonical_json(value: object) -> str:
+    """The canonical JSON of R4."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+# Values that meet at every step of R4: equal outputs, equal stops, as many keys, and texts that differ in one place only.
+USAGES: st.SearchStrategy[Usage] = st.builds(
+    lambda counts, more, mirrored: {**counts, **more, **({"iterations": [{"type": "message", **counts}]} if mirrored else {})},
+    st.fixed_dictionaries(
+        {
+            "input_tokens": st.sampled_from([0, 4, 11]),
+            "output_tokens": st.sampled_from([0, 7]),
+            "cache_read_input_tokens": st.sampled_from([0, 1001]),
+            "cache_creation_input_tokens": st.sampled_from([0, 6]),
+        },
+        optional={
+            "cache_creation": st.sampled_from(
+                [
+                    {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 0},
+                    {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 6},
+                    {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+                ]
+            )
+        },
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "service_tier": st.sampled_from(["standard", "batch", None]),
+            "speed": st.sampled_from(["standard", "fast"]),
+            "inference_geo": st.sampled_from(["us", ""]),
+            "server_tool_use": st.fixed_dictionaries({"web_search_requests": st.integers(0, 2)}),
+            "output_tokens_details": st.fixed_dictionaries({"thinking_tokens": st.integers(0, 1)}),
+            "iterations": st.lists(
+                st.fixed_dictionaries(
+                    {"type": st.sampled_from(["compaction", "message"]), "input_tokens": st.sampled_from([0, 3, 50])},
+                    optional={"model": st.sampled_from(["claude-haiku-4-5", MODEL])},
+                ),
+                max_size=2,
+            ),
+        },
+    ),
+    st.booleans(),
+)
+
+
+# Records
+
+
+def record(
+    group: str = "msg_1",
+    *,
+    request_id: str = "req_1",
+    sidechain: bool = False,
+    at_ms: int = AT_MS,
+    model: str = MODEL,
+    version: str = "2.1.220",
+    usage: Usage | None = None,
+    stopped: bool = True,
+    owner: Owner = OWNER,
+) -> Record:
+    """The record of one log line with that usage."""
+    reading = read_usage(_USAGE if usage is None else usage)
+    return Record(
+        group,
+        request_id,
+        sidechain,
+        at_ms,
+        model,
+        version,
+        reading.tokens,
+        reading.thinking,
+        reading.form,
+        reading.flags,
+        stopped,
+        stopped,
+        reading.web_searches,
+        owner,
+    )
+
+
+_USAGE = usage()
+
+OWNERS: st.SearchStrategy[Owner] = st.builds(
+    Owner, st.booleans(), st.booleans(), st.sampled_from(["s1", "s2"]), st.sampled_from(["-a", "-b"]), st.sampled_from(["", "a1"])
+)
+TIMES = st.sampled_from([0, AT_MS, AT_MS + 1, AT_MS - AT_MS % QUARTER_MS, AT_MS + QUARTER_MS])
+
+
+def records(groups: Sequence[str] = ("msg_1", "msg_2", "id:x/y%2F")) -> st.SearchStrategy[Record]:
+    """Records that clash in every way that R3, R4 and R7 tell apart."""
+    return st.builds(
+        record,
+        st.sampled_from(groups),
+        request_id=st.sampled_from(["", "req_1", "req_2", "req/3"]),
+        sidechain=st.booleans(),
+        at_ms=TIMES,
+        model=st.sampled_from([MODEL, "claude-haiku-4-5"]),
+        version=st.sampled_from(["2.1.220", "2.1.9"]),
+        usage=USAGES,
+        stopped=st.booleans(),
+        owner=OWNERS,
+    )
+
+
+def replies_of(records: Iterable[Record]) -> dict[str, Reply]:
+    """What all those records resolve to, by the rules and without a store."""
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for each in records:
+        groups[each.group].append(each)
+    return {key: merge.reply(key, message) for group in groups.values() for key, message in merge.resolve(group).items()}
+
+
+# Chunks
+
+
+def log_file(path: str = "/logs/-home-dev-app/s1.jsonl", *, inode: int = 1) -> LogFile:
+    return LogFile(path, "/logs", path.removeprefix("/logs/"), 1, inode, 0, 0, 0)
+
+
+def chunk(
+    *records: Record,
+    change: Change | None = None,
+    restarted: bool = True,
+    start_bytes: int = 0,
+    line_bytes: int = 100,
+    tail_lines: int = 0,
+    rejects: Sequence[Reject] = (),
+    folder: tuple[int, str] | None = None,
+) -> Chunk:
+    """A chunk of one line a record, all equally long; the last `tail_lines` of them have no newline yet."""
+    joined: dict[tuple[str, str, bool], Record] = {}
+    for each in records:
+        key = each[:3]
+        joined[key] = merge.join(joined[key], each) if key in joined else each
+    places = {key: index for index, key in enumerate(joined)}
+    whole = len(records) - tail_lines
+    offsets = [min(index, whole) * line_bytes for index in range(len(records))]
+    cursor = Cursor(start_bytes + whole * line_bytes) if whole + start_bytes else START
+    made = Chunk(change or Change(log_file(), None, None), restarted, start_bytes, cursor)
+    made.records = list(joined.values())
+    made.seen_records = array("I", [places[each[:3]] for each in records])
+    made.seen_offsets = array("I", offsets)
+    made.tail_lines = tail_lines
+    made.rejects = list(rejects)
+    made.folder = folder
+    return made
+
+
+def after(chunk_before: Chunk, life: Life, *records: Record) -> Chunk:
+    """The chunk that the file of another one gained in a later pass."""
+    change = Change(chunk_before.change.file, life, None)
+    return chunk(*records, change=change, restarted=False, start_bytes=life.cursor.offset_bytes)
+
+
+# Log lines and folders
+
+
+def line(id: object = "msg_1", *, output: int = 10, stop_reason: str | None = "end_turn", **outer: object) -> bytes:
+    """A log line of a reply, with its newline; a None leaves the field out, `usage` replaces the ordinary one."""
+    fields: dict[str, object] = {
+        "type": "assistant",
+        "timestamp": "2026-10-01T10:00:00.000Z",
+        "sessionId": "s1",
+        "requestId": f"req_{id}",
+        "uuid": f"u_{id}",
+        "version": "2.1.220",
+        "cwd": "/home/dev/app",
+    }
+    message = {"id": id, "model": outer.pop("model", MODEL), "stop_reason": stop_reason, "usage": outer.pop("usage", usage(output))}
+    fields |= {"message": message, **outer}
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode() + b"\n"
+
+
+def write_logs(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write logs by their names under `folder`, which it gives back."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def many_lines(count: int, *, first: int = 0, hours: int = 7) -> bytes:
+    """So many replies, one every `hours` hours of 2026, with different counts."""
+    made = []
+    for number in range(first, first + count):
+        day, hour = divmod(number * hours, 24)
+        at = f"2026-{1 + day // 28 % 12:02}-{1 + day % 28:02}T{hour:02}:30:00.000Z"
+        made.append(line(f"msg_{number}", output=number + 1, timestamp=at))
+    return b"".join(made)
+
+
+# Stores
+
+
+def memory_store(thresholds: Sequence[int] = THRESHOLDS) -> Store:
+    """An empty store in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(SCHEMA)
+    return Store(connection, Path("in-memory.db"), thresholds=thresholds, clock=lambda: AT_MS / 1000)
+
+
+def coordinator(logs: Path, store: Path, *, wait_s: float = 5.0) -> UpdateCoordinator:
+    """A coordinator of one folder, with the shipped prices."""
+    return UpdateCoordinator(LocalFolders([logs]), store, prices=prices.load(), wait_s=wait_s)
+
+
+def replies_in(db: sqlite3.Connection) -> dict[str, Reply]:
+    return {reply.key: reply for reply in queries.replies_since(db, 0)}
+
+
+Summary = dict[tuple[object, ...], list[int]]
+
+
+def summary_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
+    """What the store's summaries must hold: replies added up one by one, by (quarter, model, project, price tier)."""
+    sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * 8)
+    for reply in replies:
+        own = (reply.model, reply.tokens, (1, int(not reply.final), reply.web_searches))
+        for model, tokens, counts in (own, *((extra.model, extra.tokens, (0, 0, 0)) for extra in reply.extras)):
+            tier = (bisect_left(thresholds, tokens.prompt), reply.speed, reply.geo, reply.service_tier)
+            row = sums[reply.at_ms // QUARTER_MS, model, reply.owner.project, *tier]
+            row[:] = [one + other for one, other in zip(row, (*tokens, *counts), strict=True)]
+    return dict(sums)
+
+
+def summary_in(db: sqlite3.Connection) -> Summary:
+    rows = db.execute(
+        """
+        SELECT quarter, models.name, projects.name, prompt_class, speed, geo, service_tier,
+            input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches
+        FROM quarters JOIN names AS models ON models.id = model JOIN names AS projects ON projects.id = project
+            JOIN tiers ON tiers.id = tier"""
+    )
+    return {row[:7]: list(row[7:]) for row in rows}

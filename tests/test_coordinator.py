@@ -1,0 +1,628 @@
+"""Tests of `tokentail.coordinator`: passes over real files into a real store, and a machine that does anything to both."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from logs import PRICES, CountingFolders, coordinator, line, lines, told
+from tokentail import coordinator as module
+from tokentail import database, queries
+from tokentail.coordinator import UpdateCoordinator
+from tokentail.demo.live import LiveWriter, Mishaps
+from tokentail.demo.truth import Sums
+from tokentail.errors import StoreBusyError, StoreNewerError
+from tokentail.model import Reply, Update
+from tokentail.recount import recount
+from tokentail.sources import LocalFolders
+from tokentail.verify import verify
+
+DEADLINE_S = 20.0
+
+
+def write(root: Path, name: str, data: bytes) -> Path:
+    path = root / "logs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def append(root: Path, name: str, data: bytes) -> None:
+    path = root / "logs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as log:
+        log.write(data)
+
+
+@contextlib.contextmanager
+def watching(root: Path, **more: object) -> Iterator[UpdateCoordinator]:
+    live = coordinator(root, **more)  # type: ignore[arg-type]
+    try:
+        yield live
+    finally:
+        live.close()
+
+
+def counted(live: UpdateCoordinator) -> list[int]:
+    return sorted(reply.tokens.output for reply in queries.replies_since(live.db, 0))
+
+
+# One pass
+
+
+def test_metrics_of_a_pass(tmp_path: Path) -> None:
+    """Each number of a pass is exactly what happened in it."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 3) + line("msg_1", 1))
+    write(tmp_path, "p/s2.jsonl", lines(3, 5) + b'{"usage" oops\n')
+    write(tmp_path, "p/s3.jsonl", b"")
+    source = CountingFolders([tmp_path / "logs"])
+    with watching(tmp_path, source=source) as live:
+        first = live.check_for_updates().metrics
+        assert first[:2] == (3, 3)
+        assert first.bytes_read == source.bytes_read == sum(path.stat().st_size for path in (tmp_path / "logs/p").iterdir())
+        assert (first.entries_parsed, first.malformed_lines) == (7, 1)
+        assert (first.replies_new, first.replies_grown, first.replies_corrected, first.replies_gone) == (5, 0, 0, 0)
+        assert first.took_s > 0
+        assert first.cache_hit_rate == 0
+        append(tmp_path, "p/s1.jsonl", line("msg_2", 20) + line("msg_9", 9) + line("msg_3", 3, at="2026-09-30T10:00:00.000Z"))
+        second = live.check_for_updates().metrics
+        assert (second.files_checked, second.files_read, second.entries_parsed, second.malformed_lines) == (3, 1, 3, 0)
+        assert (second.replies_new, second.replies_grown, second.replies_corrected, second.replies_gone) == (1, 1, 1, 0)
+        assert second.cache_hit_rate == pytest.approx(2 / 3)
+        third = live.check_for_updates().metrics
+        assert (third.files_checked, third.files_read, third.bytes_read, third.is_idle) == (3, 0, 0, True)
+
+
+def test_passes_are_kept(tmp_path: Path) -> None:
+    """What passes cost can be asked later; one that finds nothing is not worth a write."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 3))
+    with watching(tmp_path) as live:
+        metrics = live.check_for_updates().metrics
+        live.check_for_updates()
+        (kept,) = queries.passes(live.db, 10)
+    assert kept.process == os.getpid()
+    assert (kept.metrics["replies_new"], kept.metrics["bytes_read"]) == (3, metrics.bytes_read)
+
+
+def test_a_reply_that_splits(tmp_path: Path) -> None:
+    """When a second request under one id comes to light, the one reply is gone and two are new."""
+    write(tmp_path, "p/s1.jsonl", line("msg_1", 5, requestId="r1"))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        append(tmp_path, "p/s1.jsonl", line("msg_1", 6, requestId="r2"))
+        update = live.check_for_updates()
+        assert sorted(told(update.changes)) == [("gone", "msg_1"), ("new", "msg_1/r1"), ("new", "msg_1/r2")]
+        assert (update.metrics.replies_new, update.metrics.replies_gone) == (2, 1)
+
+
+def test_changes_are_in_time_order(tmp_path: Path) -> None:
+    """Across files, however they are named and whatever order their lines have."""
+    write(tmp_path, "p/a.jsonl", lines(0, 0))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        for number in range(12):
+            at = f"2026-10-01T10:00:{(7 * number) % 12:02}.000Z"
+            append(tmp_path, f"p/{'cab'[number % 3]}.jsonl", line(f"m{number}", number, at=at))
+        changes = live.check_for_updates().changes
+    times = [change.reply.at_ms for change in changes if change.reply]
+    assert times == sorted(times)
+    assert len(times) == 12
+
+
+def test_first_fill_tells_no_changes(tmp_path: Path) -> None:
+    """Who opens an empty store asks it what it holds; a history of years is no news."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 3))
+    with watching(tmp_path) as live:
+        assert live.check_for_updates().changes == []
+
+
+def test_each_change_is_told_once(tmp_path: Path) -> None:
+    """An update holds what came since the one before, whether that was looked at or not."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 1))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        append(tmp_path, "p/s1.jsonl", lines(2, 2))
+        second = live.check_for_updates()
+        append(tmp_path, "p/s1.jsonl", lines(3, 3))
+        third = live.check_for_updates()
+        assert told(third.changes) == [("new", "msg_3")]
+        assert told(second.changes) == told(second.changes) == [("new", "msg_2")]
+        assert live.check_for_updates().changes == []
+
+
+def test_update_says_when(tmp_path: Path) -> None:
+    """The clock is the one that was given."""
+    live = UpdateCoordinator(LocalFolders([tmp_path]), tmp_path / "store.db", prices=PRICES, clock=lambda: 1_800_000_000.5)
+    assert live.check_for_updates().started_at_ms == 1_800_000_000_500
+    live.close()
+
+
+def test_progress(tmp_path: Path) -> None:
+    """Whoever waits is told after each file how many bytes of how many are done."""
+    for number in range(4):
+        write(tmp_path, f"p/s{number}.jsonl", lines(number, number))
+    size = sum(path.stat().st_size for path in (tmp_path / "logs/p").iterdir())
+    seen: list[tuple[int, int]] = []
+    live = UpdateCoordinator(
+        LocalFolders([tmp_path / "logs"]), tmp_path / "store.db", prices=PRICES, progress=lambda done, total: seen.append((done, total))
+    )
+    live.check_for_updates()
+    live.close()
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert {total for _, total in seen} == {size}
+    assert seen[-1] == (size, size)
+
+
+def test_no_logs_at_all(tmp_path: Path) -> None:
+    """There is a store afterwards, with nothing in it."""
+    with watching(tmp_path) as live:
+        update = live.check_for_updates()
+        assert (update.metrics.files_checked, update.problems, counted(live)) == (0, [], [])
+
+
+def test_file_that_goes_away_before_it_is_read(tmp_path: Path) -> None:
+    """It is named, and the others are read."""
+    path = write(tmp_path, "p/s1.jsonl", lines(1, 1))
+    write(tmp_path, "p/s2.jsonl", lines(2, 2))
+    source = CountingFolders([tmp_path / "logs"])
+    source.unreadable[str(path)] = FileNotFoundError(2, "No such file or directory")
+    with watching(tmp_path, source=source) as live:
+        update = live.check_for_updates()
+        assert [tuple(problem) for problem in update.problems] == [(str(path), "No such file or directory")]
+        assert counted(live) == [2]
+
+
+def test_batches_of_a_backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large backlog is committed in parts; a file may span them, and nothing is counted twice."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 50)
+    for number in range(6):
+        write(tmp_path, f"p/s{number}.jsonl", lines(100 * number, 100 * number + 70))
+    with watching(tmp_path) as live:
+        assert live.check_for_updates().metrics.replies_new == 6 * 71
+        assert verify(live.db, recount(LocalFolders([tmp_path / "logs"]))).agrees
+
+
+def test_pass_that_is_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends a pass in the middle, the next one goes on from the last commit and nothing is counted twice."""
+    monkeypatch.setattr(module, "BATCH_RECORDS", 50)
+    for number in range(6):
+        write(tmp_path, f"p/s{number}.jsonl", lines(100 * number, 100 * number + 70))
+    source = CountingFolders([tmp_path / "logs"])
+    with watching(tmp_path, source=source) as live:
+        source.unreadable[str(tmp_path / "logs/p/s4.jsonl")] = KeyboardInterrupt()  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            live.check_for_updates()
+        source.unreadable.clear()
+        before = len(counted(live))
+        assert 0 < before < 6 * 71
+        live.check_for_updates()
+        assert len(counted(live)) == 6 * 71
+        assert verify(live.db, recount(source)).agrees
+
+
+# Several coordinators on one store
+
+
+def test_two_processes_see_each_others_changes(tmp_path: Path) -> None:
+    """Whoever commits them, each coordinator tells every change exactly once."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 1))
+    with watching(tmp_path) as one, watching(tmp_path) as other:
+        for live in (one, other):
+            live.check_for_updates()
+        seen: dict[str, list[tuple[str, str]]] = {"one": [], "other": []}
+        for number in range(2, 12):
+            append(tmp_path, f"p/s{number % 3}.jsonl", lines(number, number))
+            for name, live in [("one", one), ("other", other)][:: 1 if number % 2 else -1]:
+                seen[name] += told(live.check_for_updates().changes)
+        expected = [("new", f"msg_{number}") for number in range(2, 12)]
+        assert seen == {"one": expected, "other": expected}
+
+
+def test_a_reader_that_looks_seldom(tmp_path: Path) -> None:
+    """What grew many times since is new once, and what was corrected and is still there is not gone."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 1))
+    with watching(tmp_path) as one, watching(tmp_path) as other:
+        for live in (one, other):
+            live.check_for_updates()
+        for output in (5, 6, 7):
+            append(tmp_path, "p/s1.jsonl", line("msg_2", output))
+            one.check_for_updates()
+        (change,) = other.check_for_updates().changes
+        assert (change.event, change.reply.tokens.output if change.reply else None) == ("new", 7)
+
+
+def test_busy_store(tmp_path: Path) -> None:
+    """While another process ingests for long, what it committed is shown, and that is said; with nothing to show it is an error."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 2))
+    live = UpdateCoordinator(LocalFolders([tmp_path / "logs"]), tmp_path / "store.db", prices=PRICES, wait_s=0)
+    with database.locked(tmp_path / "store.db", wait_s=0), pytest.raises(StoreBusyError, match=f"process {os.getpid()}"):
+        live.check_for_updates()
+    live.check_for_updates()
+    append(tmp_path, "p/s1.jsonl", lines(3, 3))
+    with database.locked(tmp_path / "store.db", wait_s=0):
+        update = live.check_for_updates()
+        assert len(update.degraded) == 1
+        assert counted(live) == [1, 2]
+    update = live.check_for_updates()
+    assert (update.degraded, counted(live)) == ([], [1, 2, 3])
+    live.close()
+
+
+def test_damaged_store(tmp_path: Path) -> None:
+    """It is moved aside, what the logs still hold is read again, and both are said."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 3))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+    (tmp_path / "store.db").write_bytes(b"this is no database " * 100)
+    with watching(tmp_path) as live:
+        update = live.check_for_updates()
+        assert counted(live) == [1, 2, 3]
+        assert len(update.degraded) == 1
+        assert "damaged" in update.degraded[0]
+    assert len(list(tmp_path.glob("store.db.damaged-*"))) >= 1
+
+
+def test_newer_store(tmp_path: Path) -> None:
+    """A store of a newer version is left alone."""
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        live.db.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION + 1}")
+    with watching(tmp_path) as live, pytest.raises(StoreNewerError):
+        live.check_for_updates()
+
+
+def test_store_that_was_restored_from_a_backup(tmp_path: Path) -> None:
+    """An older copy catches up from the logs (S51)."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 3))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+    backup = (tmp_path / "store.db").read_bytes()
+    append(tmp_path, "p/s1.jsonl", lines(4, 6))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+    (tmp_path / "store.db").write_bytes(backup)
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        assert counted(live) == [1, 2, 3, 4, 5, 6]
+        assert verify(live.db, recount(LocalFolders([tmp_path / "logs"]))).agrees
+
+
+# Following
+
+
+def wait_for(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Update:
+    """The first update that is looked for; fails when it does not come in time."""
+    until = time.monotonic() + DEADLINE_S
+    for update in updates:
+        if is_it(update):
+            return update
+        assert time.monotonic() < until, "it did not come"
+    raise AssertionError("the updates ended")
+
+
+def test_following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One update at once; then what is appended to a known file, what is new, and an end when told to stop."""
+    monkeypatch.setattr(module, "HOT_EVERY_S", 0.005)
+    monkeypatch.setattr(module, "ALL_EVERY_S", 0.02)
+    write(tmp_path, "p/s1.jsonl", lines(1, 1))
+    stop = threading.Event()
+    with watching(tmp_path) as live:
+        updates = live.follow(stop)
+        assert next(updates).metrics.replies_new == 1
+        append(tmp_path, "p/s1.jsonl", lines(2, 2))
+        assert told(wait_for(updates, lambda update: bool(update.changes)).changes) == [("new", "msg_2")]
+        write(tmp_path, "q/deep/er/s2.jsonl", lines(3, 3))
+        assert told(wait_for(updates, lambda update: bool(update.changes)).changes) == [("new", "msg_3")]
+        append(tmp_path, "q/deep/er/s2.jsonl", line("msg_3", 30))
+        assert told(wait_for(updates, lambda update: bool(update.changes)).changes) == [("grown", "msg_3")]
+        assert wait_for(updates, lambda update: not update.changes).metrics.files_read == 0
+        stop.set()
+        assert list(updates) == []
+
+
+def test_following_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a writer tears, cuts, copies and replaces its logs, nothing that was whole at its end is missed or counted twice."""
+    monkeypatch.setattr(module, "HOT_EVERY_S", 0.002)
+    monkeypatch.setattr(module, "ALL_EVERY_S", 0.02)
+    mishaps = Mishaps(tear=0.1, rewrite=0.03, resume=0.02)
+    writer = LiveWriter(tmp_path, seed=5, rate_per_s=0, clock=time.time, sleep=lambda _: None, mishaps=mishaps)
+    stop = threading.Event()
+
+    class Enough:
+        count = 0
+
+        def is_set(self) -> bool:
+            self.count += 1
+            return self.count > 600
+
+    done = threading.Event()
+
+    def write_all() -> None:
+        writer.run(Enough())
+        writer.append_one()  # the rest of a torn line
+        done.set()
+
+    thread = threading.Thread(target=write_all)
+    with watching(tmp_path, source=LocalFolders([tmp_path / "projects"])) as live:
+        updates = live.follow(stop)
+        next(updates)
+        thread.start()
+        wait_for(updates, lambda _: done.is_set())
+        thread.join()
+        stop.set()
+        live.check_for_updates()
+        assert totals_of(queries.replies_since(live.db, 0)) == writer.truth().totals
+        assert verify(live.db, recount(LocalFolders([tmp_path / "projects"]))).agrees
+
+
+def totals_of(replies: list[Reply]) -> Sums:
+    total = [0] * len(Sums._fields)
+    for reply in replies:
+        parts = [(*reply.tokens, 1, int(not reply.final), reply.web_searches), *((*extra.tokens, 0, 0, 0) for extra in reply.extras)]
+        for part in parts:
+            total = [sum(pair) for pair in zip(total, part, strict=True)]
+    return Sums(*total)
+
+
+# Anything in any order
+
+NAMES = st.sampled_from(["p/a.jsonl", "p/b.jsonl", "p/c.jsonl", "q/a.jsonl", "q/s/subagents/agent-x.jsonl"])
+
+
+class Machine(RuleBasedStateMachine):
+    """
+    A tree of logs that anything happens to, and coordinators that come, go and die.
+
+    The model knows of each reply the greatest output that ever stood whole on disk when a pass was made; after each pass
+    the store must hold exactly that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+        self.best: dict[str, int] = {}
+        self.view: dict[str, int] = {}  # of somebody who listens to the updates
+        self.abandoned: list[UpdateCoordinator] = []
+        self.rests: dict[Path, bytes] = {}
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="tokentail-test-", ignore_cleanup_errors=True)
+        self.root = Path(self.folder.name)
+        (self.root / "logs").mkdir()
+        self.live = coordinator(self.root)
+        self.look()
+
+    def teardown(self) -> None:
+        if hasattr(self, "live"):
+            for each in (self.live, *self.abandoned):
+                each.close()
+            self.folder.cleanup()
+
+    @property
+    def logs(self) -> list[Path]:
+        return sorted(path for path in (self.root / "logs").rglob("*.jsonl") if path.is_file())
+
+    def pick(self, which: int) -> Path | None:
+        logs = self.logs
+        return logs[which % len(logs)] if logs else None
+
+    def fresh(self, name: str) -> Path:
+        path = self.root / "logs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() and not path.exists():  # a link to nothing or to itself cannot be written
+            path.unlink()
+        return path
+
+    # writing
+
+    @rule(name=NAMES, count=st.integers(1, 4))
+    def append_lines(self, name: str, count: int) -> None:
+        self.finish(self.fresh(name))
+        for _ in range(count):
+            self.number += 1
+            append(self.root, name, line(f"m{self.number}", self.number % 7))
+
+    @rule(name=NAMES, back=st.integers(0, 5), more=st.integers(0, 9))
+    def append_copy_of_a_reply(self, name: str, back: int, more: int) -> None:
+        self.finish(self.fresh(name))
+        append(self.root, name, line(f"m{max(self.number - back, 1)}", self.number % 7 + more))
+        self.number = max(self.number, 1)
+
+    @rule(name=NAMES, cut=st.integers(1, 400))
+    def append_half_a_line(self, name: str, cut: int) -> None:
+        path = self.fresh(name)
+        self.finish(path)
+        self.number += 1
+        whole = line(f"m{self.number}", 5)
+        append(self.root, name, whole[:cut])
+        self.rests[path] = whole[cut:]
+
+    @rule(name=NAMES)
+    def append_a_line_without_newline(self, name: str) -> None:
+        path = self.fresh(name)
+        self.finish(path)
+        self.number += 1
+        append(self.root, name, line(f"m{self.number}", 6)[:-1])
+        self.rests[path] = b"\n"
+
+    @rule(name=NAMES, what=st.sampled_from([b"\n", b"\r\n", b'{"usage" oops\n', b'{"type":"user"}\n', b"\0" * 30 + b"\n"]))
+    def append_something_else(self, name: str, what: bytes) -> None:
+        self.finish(self.fresh(name))
+        append(self.root, name, what)
+
+    def finish(self, path: Path) -> None:
+        """Write the rest of a half line."""
+        rest = self.rests.pop(path, b"")
+        if rest and path.exists():
+            with path.open("ab") as log:
+                log.write(rest)
+
+    # mishaps
+
+    @rule(which=st.integers(0, 9), share=st.floats(0, 1))
+    def truncate(self, which: int, share: float) -> None:
+        if path := self.pick(which):
+            os.truncate(path, int(path.stat().st_size * share))
+            self.rests.pop(path, None)
+
+    @rule(which=st.integers(0, 9), keep=st.integers(0, 3), count=st.integers(0, 4), in_place=st.booleans())
+    def rewrite(self, which: int, keep: int, count: int, in_place: bool) -> None:
+        """Some of the lines in another order, and new ones; in place or by a new file."""
+        if path := self.pick(which):
+            new = path.read_bytes().splitlines(keepends=True)[:keep][::-1]
+            for _ in range(count):
+                self.number += 1
+                new.append(line(f"m{self.number}", 3))
+            target = path if in_place else path.with_suffix(".tmp")
+            target.write_bytes(b"".join(new))
+            target.replace(path)
+            self.rests.pop(path, None)
+
+    @rule(which=st.integers(0, 9))
+    def rewrite_the_same_bytes(self, which: int) -> None:
+        if path := self.pick(which):
+            copy = path.with_suffix(".tmp")
+            copy.write_bytes(path.read_bytes())
+            copy.replace(path)
+
+    @rule(which=st.integers(0, 9), name=NAMES)
+    def rename(self, which: int, name: str) -> None:
+        if path := self.pick(which):
+            target = self.fresh(name)
+            path.rename(target)
+            rest = self.rests.pop(path, None)
+            self.rests.pop(target, None)
+            if rest:
+                self.rests[target] = rest
+
+    @rule(first=st.integers(0, 9), second=st.integers(0, 9))
+    def swap(self, first: int, second: int) -> None:
+        one, other = self.pick(first), self.pick(second)
+        if one and other and one != other:
+            aside = one.with_suffix(".aside")
+            one.rename(aside)
+            other.rename(one)
+            aside.rename(other)
+            rests = self.rests.pop(one, None), self.rests.pop(other, None)
+            self.rests |= {path: rest for path, rest in zip((other, one), rests, strict=True) if rest}
+
+    @rule(which=st.integers(0, 9), name=NAMES)
+    def copy(self, which: int, name: str) -> None:
+        if path := self.pick(which):
+            target = self.fresh(name)
+            if target != path:
+                target.write_bytes(path.read_bytes())
+                self.rests.pop(target, None)
+
+    @rule(which=st.integers(0, 9), name=NAMES)
+    def copy_and_truncate(self, which: int, name: str) -> None:
+        path = self.pick(which)
+        self.copy(which, name)
+        if path is not None and path.exists():
+            os.truncate(path, 0)
+            self.rests.pop(path, None)
+
+    @rule(which=st.integers(0, 9), name=NAMES)
+    def hard_link(self, which: int, name: str) -> None:
+        path, target = self.pick(which), self.fresh(name)
+        if path is not None and not target.exists():
+            os.link(path, target)
+
+    @rule(which=st.integers(0, 9), name=NAMES)
+    def symbolic_link(self, which: int, name: str) -> None:
+        path, target = self.pick(which), self.fresh(name)
+        if path is not None and not os.path.lexists(target):
+            target.symlink_to(path)
+
+    @rule(which=st.integers(0, 9))
+    def delete(self, which: int) -> None:
+        if path := self.pick(which):
+            path.unlink()
+            self.rests.pop(path, None)
+
+    @rule()
+    def remove_a_folder(self) -> None:
+        shutil.rmtree(self.root / "logs" / "p", ignore_errors=True)
+
+    @rule()
+    def move_a_folder(self) -> None:
+        source, target = self.root / "logs" / "p", self.root / "logs" / "r"
+        if source.exists() and not target.exists():
+            source.rename(target)
+
+    # reading
+
+    @rule()
+    def restart(self) -> None:
+        self.live.close()
+        self.live = coordinator(self.root)
+
+    @rule()
+    def die(self) -> None:
+        """The process is gone without a word: its connection is not closed, its lock is."""
+        self.abandoned.append(self.live)
+        self.live = coordinator(self.root)
+
+    @rule()
+    def look_at_hot_files(self) -> None:
+        self.listen(self.live.check_for_updates(self.live._tracker.active_since(0)))
+        self.look()
+
+    @rule()
+    def look(self) -> None:
+        seen = recount(LocalFolders([self.root / "logs"]))
+        for reply in seen.replies:
+            self.best[reply.key] = max(self.best.get(reply.key, 0), reply.tokens.output)
+        self.listen(self.live.check_for_updates())
+        stored = self.stored()
+        assert stored == self.best
+        assert stored == self.view
+        verdict = verify(self.live.db, seen)
+        assert verdict.differences == []
+        assert (verdict.replies_in_logs, verdict.replies_in_store) == (len(seen.replies), len(self.best))
+        summed = list(queries.by_day(self.live.db, UTC))
+        assert sum(row.cell.tokens.output for row in summed) == sum(self.best.values())
+        assert sum(row.cell.replies for row in summed) == len(self.best)
+
+    def listen(self, update: Update) -> None:
+        """Whoever starts with the replies that are there and goes by the updates knows what the store holds."""
+        assert {problem.why for problem in update.problems} <= {os.strerror(errno.ELOOP)}
+        if not self.view:
+            self.view = self.stored()
+        for change in update.changes:
+            assert change.reply is not None
+            self.view[change.key] = change.reply.tokens.output
+
+    def stored(self) -> dict[str, int]:
+        return {reply.key: reply.tokens.output for reply in queries.replies_since(self.live.db, 0)}
+
+
+def run_machine(*, runs: int, steps: int) -> None:
+    run_state_machine_as_test(
+        Machine, settings=settings(deadline=None, max_examples=runs, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    )
+
+
+def test_anything_in_any_order() -> None:
+    """Whatever happens to the logs and to those who read them: after each pass nothing is lost, nothing is counted twice."""
+    run_machine(runs=25, steps=30)
+
+
+@pytest.mark.slow
+def test_anything_in_any_order_at_length() -> None:
+    """The same for longer lives."""
+    run_machine(runs=150, steps=60)

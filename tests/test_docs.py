@@ -1,0 +1,321 @@
+"""The documents are held against the program: the fields, commands, links, cases, prices and figures that they name."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance import run
+from logs import PRICES, coordinator, line
+from tokentail import __version__, feed, prices, queries
+from tokentail.cli import build_parser, main
+from tokentail.model import ReplyChange
+from tokentail.prices import PICO_PER_USD
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
+JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "object": (dict,),
+    "array of strings": (list,),
+    "array of objects": (list,),
+}
+REPORT_TABLES = ("Reports", "Rows", "Counts", "Notes")
+RULES = [f"R{number}" for number in range(1, 11)]
+
+
+# Reading documents
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def sections(text: str) -> dict[str, str]:
+    """What stands under each heading, up to the next one; code blocks hold no headings."""
+    found: dict[str, str] = {}
+    heading, fenced = "", False
+    for row in text.splitlines():
+        fenced ^= row.startswith("```")
+        match = None if fenced else re.match(r"#+ (.*)", row)
+        if match:
+            heading = match[1].strip()
+        found[heading] = found.get(heading, "") + ("" if match else f"{row}\n")
+    return found
+
+
+def table(text: str, *heads: str) -> list[list[str]]:
+    """The cells of the first table whose headings begin with these, without the headings."""
+    lines = iter(text.splitlines())
+    for row in lines:
+        if row.startswith("|") and tuple(cells(row)[: len(heads)]) == heads:
+            next(lines)
+            return [cells(each) for each in _while_table(lines)]
+    raise AssertionError(f"there is no table with the headings {heads}")
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
+
+
+def _while_table(lines: Iterator[str]) -> Iterator[str]:
+    for row in lines:
+        if not row.startswith("|"):
+            return
+        yield row
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def documented(section: str) -> dict[str, str]:
+    """The fields of a table of docs/json.md, with their types, in order."""
+    rows = table(sections(text_of("docs/json.md"))[section], "field", "type", "meaning")
+    return {row[0].strip("`"): row[1] for row in rows}
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link into the document may name after the #."""
+    names = sections(path.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in names}
+
+
+def links(path: Path) -> list[str]:
+    """The targets of links and images, those of the web left out."""
+    prose = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"`[^`\n]*`", "code", prose)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", prose) if not re.match(r"[a-z]+:", target)]
+
+
+def typed_commands(path: Path) -> list[list[str]]:
+    """The words of every line that a document tells people to type."""
+    found = []
+    for block in blocks(path.read_text(encoding="utf-8"), "console"):
+        found += [shlex.split(row[2:], comments=True) for row in block.splitlines() if row.startswith("$ ")]
+    return found
+
+
+TYPED = [pytest.param(words, id=" ".join(words)) for path in DOCUMENTS for words in typed_commands(path)]
+LINKS = [pytest.param(path, target, id=f"{path.name}:{target}") for path in DOCUMENTS for target in dict.fromkeys(links(path))]
+
+
+# What the program prints
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A tree with a reply that has a price, one that has none, one that is not final and one line that is broken."""
+    project = tmp_path / "logs" / "-home-dev-app"
+    project.mkdir(parents=True)
+    unpriced = line("msg_2", at="2026-10-02T10:00:00.000Z", model="claude-zeta-9")
+    open_ended = line("msg_3", at="2026-10-03T10:00:00.000Z", stop_reason=None)
+    (project / "s1.jsonl").write_bytes(line("msg_1") + unpriced + open_ended + b'{"usage": broken\n')
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def report(logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The daily report on these logs."""
+    monkeypatch.setenv("TOKENTAIL_HOME", str(logs.parent / "home"))
+    assert main(["daily", "--json", f"--source={logs}", "--timezone=UTC"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+@pytest.fixture
+def feed_lines(logs: Path) -> list[dict[str, Any]]:
+    """The feed's lines for every reply, for one that a second request of its id split, and for the one that is gone by it."""
+    looking = coordinator(logs.parent)
+    looking.check_for_updates()
+    changes = [ReplyChange(0, "new", reply.key, reply) for reply in queries.replies_since(looking.db, 0)]
+    with (logs / "-home-dev-app" / "s1.jsonl").open("ab") as log:
+        log.write(line("msg_1", requestId="req_other"))
+    changes += looking.check_for_updates().changes
+    looking.close()
+    return [json.loads(feed.json_line(change, PRICES, UTC)) for change in changes]
+
+
+def parts_of(report: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    """The objects of a report that a section of docs/json.md describes."""
+    names = set(documented("Counts"))
+    match section:
+        case "Reports":
+            return [report]
+        case "Rows":
+            return [{name: value for name, value in row.items() if name not in names} for row in report["rows"]]
+        case "Counts":
+            day = set(documented("Rows"))
+            return [report["totals"], *({name: value for name, value in row.items() if name not in day} for row in report["rows"])]
+        case _:
+            notes: dict[str, Any] = report["notes"]
+            return [notes]
+
+
+def wrong_types(values: dict[str, Any], types: Mapping[str, str]) -> list[str]:
+    """The fields whose value is of no type that the document names."""
+    return [
+        name
+        for name, value in values.items()
+        if type(value) not in {each for word in types[name].split(" or ") for each in JSON_TYPES[word]}
+    ]
+
+
+# docs/json.md
+
+
+@pytest.mark.parametrize("section", REPORT_TABLES)
+def test_a_report_has_the_documented_fields(section: str, report: dict[str, Any]) -> None:
+    """Every field of the document is printed, every printed field is in the document, in the same order."""
+    found = parts_of(report, section)
+    assert found
+    assert [list(part) for part in found] == [list(documented(section))] * len(found)
+
+
+@pytest.mark.parametrize("section", REPORT_TABLES)
+def test_a_reports_fields_have_the_documented_types(section: str, report: dict[str, Any]) -> None:
+    """Null stands only where the document says what it means."""
+    assert [wrong_types(part, documented(section)) for part in parts_of(report, section)] == [[]] * len(parts_of(report, section))
+
+
+def test_a_feed_line_has_the_documented_fields(feed_lines: list[dict[str, Any]]) -> None:
+    """A line of the feed is its own fields and then the counts, whatever happened to the reply."""
+    fields = [*documented("The feed"), *documented("Counts")]
+    assert [list(each) for each in feed_lines] == [fields] * len(feed_lines)
+
+
+def test_a_feed_lines_fields_have_the_documented_types(feed_lines: list[dict[str, Any]]) -> None:
+    """Null stands only in the line of a reply that is gone, and for an unknown cost."""
+    types = documented("The feed") | documented("Counts")
+    assert [wrong_types(each, types) for each in feed_lines] == [[]] * len(feed_lines)
+    nulls = {each["event"] for each in feed_lines if each["at"] is None}
+    assert nulls == {"gone"}
+
+
+def test_the_documented_events_are_those_of_the_feed(feed_lines: list[dict[str, Any]]) -> None:
+    """No event is printed that the document does not explain."""
+    events = {row[0].strip("`") for row in table(sections(text_of("docs/json.md"))["The feed"], "event", "means")}
+    assert {each["event"] for each in feed_lines} <= events
+    assert events == {"new", "grown", "corrected", "gone"}
+
+
+def test_the_schemas_are_the_documented_ones(report: dict[str, Any], feed_lines: list[dict[str, Any]]) -> None:
+    """Whoever raises a schema's number says so where its fields are explained."""
+    named = re.findall(r"^\| `schema` \| string \| `(.*)` \|$", text_of("docs/json.md"), re.MULTILINE)
+    assert named == [report["schema"], feed_lines[0]["schema"]]
+
+
+def test_the_examples_have_the_documented_fields() -> None:
+    """The examples are what the program prints today."""
+    example, feed_line = map(json.loads, blocks(text_of("docs/json.md"), "json"))
+    for section in REPORT_TABLES:
+        assert all(list(part) == list(documented(section)) for part in parts_of(example, section))
+    assert list(feed_line) == [*documented("The feed"), *documented("Counts")]
+
+
+# README.md
+
+
+def test_the_sample_table_has_todays_columns(
+    logs: Path, report: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table in the README is one that the program still prints."""
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["daily", f"--source={logs}", "--timezone=UTC"]) == 0
+    headings = capsys.readouterr().out.splitlines()[0].split()
+    assert [row.split() for block in blocks(text_of("README.md"), "console") for row in block.splitlines() if row.startswith("Day ")] == [
+        headings
+    ]
+
+
+# docs/counting.md
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_has_its_section(rule: str) -> None:
+    """A comment that names a rule can be looked up."""
+    assert [name for name in sections(text_of("docs/counting.md")) if name.startswith(f"{rule}: ")]
+
+
+def test_the_edge_cases_name_their_conformance_cases() -> None:
+    """Each row of the table links to all cases of its edge and to no other."""
+    rows = table(text_of("docs/counting.md"), "edge", "lines")
+    named = {int(row[0]): re.findall(r"\[`([\w-]+)`\]", row[-1]) for row in rows}
+    cases = [(case["edge"], case["id"]) for case in run.load_cases() if case["edge"] is not None]
+    assert named == {edge: sorted(name for number, name in cases if number == edge) for edge, _ in cases}
+
+
+def test_the_price_list_is_the_one_that_ships() -> None:
+    """The document shows the newest rates of each model, and whether it has a fast mode."""
+    newest: dict[str, tuple[float, ...]] = {}
+    fast: dict[str, float] = {}
+    for row in prices.load().models():
+        rate = row.rate
+        if row.above_tokens:
+            continue
+        if row.speed:
+            fast[row.model] = rate.input * 10**6 / PICO_PER_USD / newest[row.model][0]
+        elif row.until_day is None:
+            usd = (rate.input, rate.output, rate.cache_write_5m, rate.cache_write_1h, rate.cache_read)
+            newest[row.model] = tuple(each * 10**6 / PICO_PER_USD for each in usd)
+    rows = table(text_of("docs/counting.md"), "model", "input")
+    assert {row[0]: tuple(map(float, row[1:6])) for row in rows} == newest
+    assert {row[0]: float(row[6].strip("× ")) for row in rows if row[6] != "–"} == fast
+
+
+# All documents
+
+
+@pytest.mark.parametrize("words", TYPED)
+def test_a_command_to_type_exists(words: list[str]) -> None:
+    """What a document tells people to type is a command with these options, a target of `make`, or a script that is there."""
+    match words:
+        case ["tokentail", *arguments]:
+            assert callable(build_parser().parse_args(arguments).run)
+        case ["make", target, *_]:
+            assert re.search(rf"^{target}:", text_of("Makefile"), re.MULTILINE)
+        case ["python", script, *_]:
+            assert (ROOT / script).is_file()
+        case ["pip" | "pipx", "install", "."]:
+            assert (ROOT / "pyproject.toml").is_file()
+        case _:
+            pytest.fail(f"nobody knows whether this works: {' '.join(words)}")
+
+
+@pytest.mark.parametrize(("path", "target"), LINKS)
+def test_a_link_leads_somewhere(path: Path, target: str) -> None:
+    """A link names a file of the checkout, and a heading that is in it."""
+    name, _, anchor = target.partition("#")
+    found = (path.parent / name) if name else path
+    assert found.exists()
+    assert not anchor or anchor in anchors(found)
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md"])
+def test_no_figure_is_missing(name: str) -> None:
+    """Every figure was measured and filled in."""
+    assert re.findall(r"<!-- figure: [\w-]+ -->", text_of(name)) == []
+
+
+def test_the_changelog_has_this_version() -> None:
+    """Who updates can read what changed; the newest version is the first one."""
+    versions = re.findall(r"^## \[(.+?)\]", text_of("CHANGELOG.md"), re.MULTILINE)
+    assert versions[0] == __version__
+
+
+@pytest.mark.parametrize("text", ["| 0 | x |", "# h\n| a | b |\n|---|---|\n| 1 | 2 |\n"])
+def test_a_table_that_is_not_there_is_missed(text: str) -> None:
+    """A document whose table was renamed does not pass for an empty one."""
+    with pytest.raises(AssertionError, match="no table"):
+        table(text, "field", "type")

@@ -1,0 +1,353 @@
+"""The live screen, driven by its keys on a screen in memory, with real logs and a real store behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from builders import line, usage, write_logs
+from textual.pilot import Pilot
+
+from tokentail import prices
+from tokentail.coordinator import UpdateCoordinator
+from tokentail.reports.text import text_width
+from tokentail.sources import LocalFolders
+from tokentail.tui import theme
+from tokentail.tui.app import LiveScreen
+from tokentail.tui.feed_view import FeedView, columns
+from tokentail.tui.follower import Follower
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+UTC_ZONE = ZoneInfo("UTC")
+WITHIN_S = 20.0
+LOG = "-home-dev-app/s1.jsonl"
+
+
+class Desk:
+    """A person before the screen, and the logs that it shows."""
+
+    def __init__(self, app: LiveScreen, pilot: Pilot[None], logs: Path) -> None:
+        self.app, self.pilot, self.logs = app, pilot, logs
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands on the screen."""
+        return [strip.text for strip in self.app.screen._compositor.render_strips()]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def feed(self) -> list[str]:
+        """The words of each row of the feed that is seen."""
+        region = self.app.screen_stack[0].query_one(FeedView).region
+        return [row for line in self.lines[region.y : region.bottom] if (row := line[region.x : region.right - 1].strip())]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something is so; the screen is shown when it never is."""
+        end = time.monotonic() + WITHIN_S
+        while not holds():
+            assert time.monotonic() < end, self.text
+            await self.pilot.pause(0.01)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def looked(self) -> None:
+        """Look now, and wait for what the screen makes of it."""
+        number = self.number
+        await self.press("r")
+        # The ring ends the wait with a look at the hot files; the look at all of them follows.
+        await self.until(lambda: self.number >= number + 2)
+        await self.pilot.pause()
+
+    @property
+    def number(self) -> int:
+        return self.app._snapshot.look.number if self.app._snapshot else 0
+
+    async def write(self, *lines: bytes, name: str = LOG) -> None:
+        with (self.logs / name).open("ab") as log:
+            log.writelines(lines)
+        await self.looked()
+
+
+def at(seconds_ago: float) -> str:
+    return (NOON - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def reply(number: int, *, output: int = 10, **fields: object) -> bytes:
+    """The reply that began so many seconds before noon."""
+    return line(f"m{number}", output=output, **{"timestamp": at(number), **fields})  # type: ignore[arg-type]  # builders' own words
+
+
+@asynccontextmanager
+async def desk(
+    folder: Path, *lines: bytes, size: tuple[int, int] = (80, 24), label: str = "", colours: theme.Theme = theme.DARK
+) -> AsyncIterator[Desk]:
+    """The screen on a log of those lines, after the first look."""
+    logs = write_logs(folder / "logs", {LOG: b"".join(lines)})
+    coordinator = UpdateCoordinator(LocalFolders([logs]), folder / "store.db", prices=prices.load(), clock=NOON.timestamp)
+    follower = Follower(coordinator, prices.load(), UTC_ZONE)
+    app = LiveScreen(follower, UTC_ZONE, label=label, colours=colours)
+    try:
+        async with app.run_test(size=size) as pilot:
+            made = Desk(app, pilot, logs)
+            await made.until(lambda: made.number > 0)
+            await pilot.pause()
+            yield made
+    finally:
+        follower.stop()
+        coordinator.close()
+    assert follower.error is None
+
+
+async def test_screen_shows_what_was_used(tmp_path: Path) -> None:
+    """Today, the week, the last hour, the requests and the time of the look are there after the first look."""
+    async with desk(tmp_path, reply(60, output=1000), reply(7200), reply(3 * 86_400)) as at_desk:
+        assert at_desk.lines[0].rstrip().endswith("● live   UTC 12:00:00")
+        assert "2 replies" in at_desk.lines[4]
+        assert "3 replies" in at_desk.lines[4]
+        assert "1 reply" in at_desk.lines[4]
+        assert "tokens per minute" in at_desk.text
+        assert "█" in at_desk.text
+        assert [row.split()[0] for row in at_desk.feed] == ["11:59:00", "10:00:00", "28"]
+
+
+async def test_label_is_a_badge(tmp_path: Path) -> None:
+    """Who looks at made-up numbers is told so, in reverse, in the first line; one's own have no badge."""
+    async with desk(tmp_path, reply(1), label="DEMO: made-up data") as at_desk:
+        assert " DEMO: made-up data " in at_desk.lines[0]
+        strip = at_desk.app.screen._compositor.render_strips()[0]
+        assert [segment.style.reverse for segment in strip if segment.style and "DEMO" in segment.text] == [True]
+
+
+async def test_new_reply_comes_on_top(tmp_path: Path) -> None:
+    """A reply that is written while one looks comes as the first row, marked as new, and the cards count it."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.write(reply(30, output=777, model="claude-sonnet-4-5"))
+
+        assert [row.split()[:4] for row in at_desk.feed] == [["11:59:30", "+", "app", "sonnet"], ["11:59:00", "app", "opus", "5"]]
+        assert "777" in at_desk.feed[0]
+        assert "2 replies" in at_desk.text
+
+
+async def test_growing_reply_changes_in_place(tmp_path: Path) -> None:
+    """A reply that grows keeps its row: other counts, another mark, and no longer a lower bound."""
+    async with desk(tmp_path, reply(60), reply(90, output=3, stop_reason=None), reply(120)) as at_desk:
+        assert "≥" in at_desk.feed[1]
+
+        await at_desk.write(reply(90, output=4321))
+
+        assert [row.split()[0] for row in at_desk.feed] == ["11:59:00", "11:58:30", "11:58:00"]
+        assert "↑" in at_desk.feed[1]
+        assert "4.32k" in at_desk.feed[1]
+        assert "≥" not in at_desk.feed[1]
+
+
+async def test_gone_reply_is_taken_away(tmp_path: Path) -> None:
+    """Where one id turns out to serve two requests, the row of what was taken for one reply goes, and two come."""
+    async with desk(tmp_path, reply(60), reply(50, output=5, requestId="req_one")) as at_desk:
+        assert [row.split()[0] for row in at_desk.feed] == ["11:59:10", "11:59:00"]
+
+        await at_desk.write(reply(50, output=7, requestId="req_two"))
+
+        assert [row.split()[0] for row in at_desk.feed] == ["11:59:10", "11:59:10", "11:59:00"]
+        assert "3 replies" in at_desk.text
+
+
+@pytest.mark.parametrize("key", ["p", "space"])
+async def test_pause_holds_the_feed_and_loses_nothing(tmp_path: Path, key: str) -> None:
+    """Paused, the rows stand still and the screen says how many wait; resumed, all of them are there."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        before = at_desk.feed
+
+        await at_desk.press(key)
+        await at_desk.write(reply(50), reply(40, stop_reason=None))
+        await at_desk.write(reply(40, output=99), reply(30))
+        assert at_desk.feed == before
+        assert "paused · 3 waiting" in at_desk.lines[0]
+        assert "requests · paused, 3 waiting" in at_desk.text
+        assert "4 replies" in at_desk.text
+
+        await at_desk.press(key)
+        assert [row.split()[0] for row in at_desk.feed] == ["11:59:30", "11:59:20", "11:59:10", "11:59:00"]
+        assert "99" in at_desk.feed[1]
+        assert "● live" in at_desk.lines[0]
+
+
+async def test_long_pause_keeps_every_reply(tmp_path: Path) -> None:
+    """More replies came in the pause than the feed usually has rows: one can scroll to each of them."""
+    async with desk(tmp_path, reply(600)) as at_desk:
+        await at_desk.press("p")
+        await at_desk.write(*(reply(number) for number in range(250)))
+        await at_desk.press("p")
+
+        await at_desk.press("end")
+        await at_desk.until(lambda: at_desk.feed[-1].startswith("11:55:51"))
+
+
+async def test_who_scrolled_down_keeps_the_same_rows(tmp_path: Path) -> None:
+    """New rows come above; what one reads does not move. Home goes back to the newest."""
+    async with desk(tmp_path, *(reply(100 + number) for number in range(60))) as at_desk:
+        await at_desk.press("pagedown")
+        await at_desk.until(lambda: "11:58:20" not in at_desk.feed[0])
+        read = at_desk.feed
+
+        await at_desk.write(reply(5), reply(4), reply(3))
+        assert at_desk.feed == read
+
+        await at_desk.press("home")
+        await at_desk.until(lambda: at_desk.feed[0].startswith("11:59:57"))
+
+
+async def test_chart_shows_tokens_or_dollars(tmp_path: Path) -> None:
+    """`c` changes between the two, and back."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.press("c")
+        assert "dollars per minute" in at_desk.text
+        assert "$0.0" in at_desk.text
+
+        await at_desk.press("c")
+        assert "tokens per minute" in at_desk.text
+
+
+async def test_help_opens_and_closes(tmp_path: Path) -> None:
+    """`?` explains keys and signs, also on a small terminal; the numbers go on behind it."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.press("question_mark")
+        assert "nothing is lost" in at_desk.text
+        assert "a lower bound" in at_desk.text
+        await at_desk.until(lambda: at_desk.number >= 2)
+
+        await at_desk.press("escape")
+        assert "nothing is lost" not in at_desk.text
+        assert "1 reply" in at_desk.text
+
+
+async def test_theme_changes(tmp_path: Path) -> None:
+    """`d` changes between dark and light; it begins with what suits the terminal."""
+    async with desk(tmp_path, reply(60), colours=theme.LIGHT) as at_desk:
+        assert at_desk.app.theme == "tokentail-light"
+
+        await at_desk.press("d")
+        assert at_desk.app.theme == "tokentail-dark"
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_leaving(tmp_path: Path, key: str) -> None:
+    """`q` and Ctrl-C leave, with exit code 0."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.press(key)
+        await at_desk.until(lambda: at_desk.app.return_code is not None)
+        assert at_desk.app.return_code == 0
+
+
+async def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Names come from logs: nothing in them is markup, and nothing reaches the terminal that it would act on."""
+    hostile = {"cwd": "/home/dev/[red]x\x1b[2J\u202e[b]", "model": "[link=x]\x1b]0;owned\x07"}
+    async with desk(tmp_path, reply(60, **hostile), size=(160, 50), label="[b]label\x1b[0m") as at_desk:
+        assert "[red]x\ufffd[2J\ufffd[b]" in at_desk.feed[0]
+        assert "[link=x]\ufffd" in at_desk.text
+        assert " [b]label\ufffd[0m " in at_desk.lines[0]
+        assert all(line.isprintable() for line in at_desk.lines)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown", "hidden"),
+    [
+        ((80, 24), ("today", "7 days", "last hour", "tokens per minute", "requests"), ("models today", "engine")),
+        ((80, 44), ("today", "requests", "models today", "engine"), ()),
+        ((120, 30), ("today", "requests", "models today", "engine"), ()),
+        ((160, 50), ("today", "cache write", "cache read", "models today", "engine"), ()),
+        ((40, 12), ("today", "requests", "11:59"), ("tokens per minute", "models today", "engine")),
+    ],
+)
+async def test_layout_suits_the_terminal(tmp_path: Path, size: tuple[int, int], shown: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+    """What matters most is on every terminal; the rest comes with room. Every line is as wide as the terminal."""
+    async with desk(tmp_path, *(reply(60 * number) for number in range(60)), size=size) as at_desk:
+        assert [title for title in shown if title not in at_desk.text] == []
+        assert [title for title in hidden if title in at_desk.text] == []
+        assert {text_width(line) for line in at_desk.lines} == {size[0]}
+        assert len(at_desk.lines) == size[1]
+
+
+async def test_screen_follows_the_size_of_the_terminal(tmp_path: Path) -> None:
+    """A terminal that grows shows what there was no room for, and a smaller one hides it again."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.pilot.resize_terminal(160, 50)
+        await at_desk.until(lambda: "files checked" in at_desk.text and "100 %" in at_desk.text)
+
+        await at_desk.pilot.resize_terminal(80, 24)
+        await at_desk.until(lambda: "files checked" not in at_desk.text)
+
+
+@pytest.mark.parametrize("width", range(30, 240, 7))
+def test_columns_fill_the_width(width: int) -> None:
+    """The feed's columns have exactly the room there is, so that none of them jumps."""
+    found = columns(width)
+
+    assert sum(column.width + column.gap for column in found) == width
+    assert next(column.width for column in found if column.title == "project") >= 6
+
+
+async def test_screen_without_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR set there is no colour, nor a shade of grey; bars have no gaps where their colours would meet."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    mixed = usage(3000, input_tokens=2500, cache_read_input_tokens=2800)
+    async with desk(tmp_path, reply(60, usage=mixed), size=(160, 50), label="DEMO") as at_desk:
+        app = at_desk.app
+        shown = [
+            strip.apply_filter(each, app.screen.background_colors[1])
+            for strip in app.screen._compositor.render_strips()
+            for each in app.get_line_filters()
+        ]
+        colours = {
+            colour for strip in shown for segment in strip if segment.style for colour in (segment.style.color, segment.style.bgcolor)
+        }
+        assert {colour.name for colour in colours if colour} == {"default"}
+        column = [line[9:].find("█") for line in at_desk.lines[7:20] if "█" in line]
+        assert len(column) > 8
+
+
+async def test_screen_without_replies(tmp_path: Path) -> None:
+    """Where nothing was used yet, the screen says so and what will happen; the first reply appears by itself."""
+    async with desk(tmp_path, size=(160, 50)) as at_desk:
+        assert "No replies yet." in at_desk.text
+        assert "no replies in the last hour" in at_desk.text
+        assert "no model has answered today" in at_desk.text
+
+        await at_desk.write(reply(5))
+        assert at_desk.feed[0].startswith("11:59:55")
+
+
+async def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """An unreadable place is named on every size of screen, never silent."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        (at_desk.logs / "broken.jsonl").symlink_to("broken.jsonl")
+        await at_desk.looked()
+        assert "! cannot read" in at_desk.text
+        assert "broken.jsonl" in at_desk.text
+
+
+async def test_error_of_the_engine_ends_the_screen(tmp_path: Path) -> None:
+    """When the store cannot be opened, the screen goes with exit code 1 and keeps the error to be told."""
+    (tmp_path / "store.db").mkdir()
+    logs = write_logs(tmp_path / "logs", {LOG: reply(1)})
+    coordinator = UpdateCoordinator(LocalFolders([logs]), tmp_path / "store.db", prices=prices.load())
+    follower = Follower(coordinator, prices.load(), UTC_ZONE)
+    app = LiveScreen(follower, UTC_ZONE, label="")
+    async with app.run_test() as pilot:
+        end = time.monotonic() + WITHIN_S
+        while app.return_code is None and time.monotonic() < end:
+            await pilot.pause(0.01)
+    follower.stop()
+
+    assert app.return_code == 1
+    assert "cannot" in str(follower.error)

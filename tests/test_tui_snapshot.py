@@ -1,0 +1,251 @@
+"""What the live screen is given after each look: exact, and asked for only when something changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from builders import line, usage, write_logs
+
+from tokentail import prices
+from tokentail.coordinator import UpdateCoordinator
+from tokentail.model import Metrics, Problem, ReplyChange, Update
+from tokentail.sources import LocalFolders
+from tokentail.totals import counts_of
+from tokentail.tui.snapshot import FEED_ROWS, HOUR_MINUTES, Kinds, Snapshot, folder_name, take
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at(minutes_ago: float) -> str:
+    return (NOON - timedelta(minutes=minutes_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Screen:
+    """Takes snapshots of a folder of logs at noon, or that many seconds later."""
+
+    def __init__(self, folder: Path) -> None:
+        self.logs = folder / "logs"
+        self.logs.mkdir()
+        self.now_s = NOON.timestamp()
+        self.coordinator = UpdateCoordinator(
+            LocalFolders([self.logs]), folder / "store.db", prices=prices.load(), clock=lambda: self.now_s, wait_s=1.0
+        )
+        self.last: Snapshot | None = None
+
+    def write(self, *lines: bytes, name: str = "-home-dev-app/s1.jsonl") -> None:
+        path = self.logs / name
+        before = path.read_bytes() if path.exists() else b""
+        write_logs(self.logs, {name: before + b"".join(lines)})
+
+    def look(self, *, later_s: float = 0.0) -> Snapshot:
+        self.now_s += later_s
+        return self.show(self.coordinator.check_for_updates())
+
+    def show(self, update: Update) -> Snapshot:
+        self.last = take(self.coordinator.db, prices.load(), BERLIN, update, self.last)
+        return self.last
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[Screen]:
+    made = Screen(tmp_path)
+    yield made
+    made.coordinator.close()
+
+
+def test_hour_has_a_value_for_each_minute(screen: Screen) -> None:
+    """The last of the sixty minutes is the current one; a reply counts in the minute in which it began, older ones not at all."""
+    screen.write(
+        line("now", timestamp=at(0)), line("first", timestamp=at(59)), line("old", timestamp=at(59.5)), line("older", timestamp=at(300))
+    )
+
+    hour = screen.look(later_s=30).hour
+
+    one = Kinds(output=10, input=4, cache_write=300, cache_read=2000)
+    assert hour.tokens == (one, *[Kinds()] * (HOUR_MINUTES - 2), one)
+    assert hour.counts.replies == 2
+    assert hour.last_minute == NOON.timestamp() // 60
+
+
+def test_dollars_of_the_hour_are_its_cost(screen: Screen) -> None:
+    """Cost by kind and minute adds up to the cost of the hour, with web searches and what is billed besides (R6)."""
+    rich = usage(
+        500,
+        server_tool_use={"web_search_requests": 3},
+        iterations=[{"type": "compaction", "model": "claude-haiku-4-5", "input_tokens": 9000, "output_tokens": 700}],
+    )
+    screen.write(line("a", timestamp=at(5), usage=rich), line("b", timestamp=at(5)), line("c", timestamp=at(7), model="claude-sonnet-5"))
+
+    hour = screen.look().hour
+
+    assert sum(map(sum, hour.costs_usd)) == pytest.approx(hour.counts.cost_usd)
+    assert sum(map(sum, hour.tokens)) == hour.counts.total_tokens
+    assert hour.counts.web_searches == 3
+    assert sum(kinds.output for kinds in hour.tokens) == 500 + 700 + 10 + 10
+
+
+def test_week_has_a_cost_a_day(screen: Screen) -> None:
+    """Seven local days, today last; they add up to the cost of the week."""
+    hours = 60 * 24
+    screen.write(*(line(f"m{days}", timestamp=at(days * hours), output=1000 * (days + 1)) for days in (0, 1, 6, 7)))
+
+    seen = screen.look()
+
+    assert [cost > 0 for cost in seen.week_usd] == [True, False, False, False, False, True, True]
+    assert sum(seen.week_usd) == pytest.approx(seen.overview.week.cost_usd)
+
+
+def test_first_snapshot_fills_the_feed(screen: Screen) -> None:
+    """The feed starts with the newest replies of the store, newest first, in the person's time, without marks."""
+    screen.write(*(line(f"m{number}", timestamp=at(number)) for number in range(130)))
+
+    latest = screen.look().latest
+
+    assert latest is not None
+    assert [row.key for row in latest] == [f"m{number}" for number in range(FEED_ROWS)]
+    assert f"{latest[0].at:%H:%M}" == "14:00"
+    assert {row.event for row in latest} == {""}
+    assert {row.project for row in latest} == {"app"}
+
+
+def test_change_comes_as_a_row(screen: Screen) -> None:
+    """A reply that grows comes with its new counts and the mark; what is not final is a lower bound."""
+    screen.write(line("a", timestamp=at(1), output=2, stop_reason=None))
+    assert [row.counts.cost_is_lower_bound for row in screen.look().latest or ()] == [True]
+
+    screen.write(line("a", timestamp=at(1), output=40))
+    seen = screen.look()
+
+    assert seen.latest is None
+    [(key, row)] = seen.changes
+    assert row is not None
+    assert (key, row.event, row.counts.output_tokens, row.counts.cost_is_lower_bound) == ("a", "grown", 40, False)
+
+
+def test_nothing_is_asked_while_nothing_happens(screen: Screen) -> None:
+    """An idle look costs the screen nothing: the same hour and overview go on, with another time and its own metrics."""
+    screen.write(line("a", timestamp=at(1)))
+    first = screen.look()
+
+    second = screen.look(later_s=3)
+
+    assert second.hour is first.hour
+    assert second.overview is first.overview
+    assert (second.latest, second.changes) == (None, ())
+    assert second.at - first.at == timedelta(seconds=3)
+    assert (second.look.number, second.look.metrics.files_read, second.look.since_start.files_read) == (2, 0, 1)
+    assert second.look.since_start.files_checked == 2
+
+
+def test_hour_goes_on_by_itself(screen: Screen) -> None:
+    """With the next minute the bars move on, and with the next day today begins at nothing, though no log changed."""
+    screen.write(line("a", timestamp=at(0)))
+    screen.look()
+
+    assert screen.look(later_s=60).hour.tokens[-2].output == 10
+    tomorrow = screen.look(later_s=86_400)
+    assert (tomorrow.overview.today.replies, tomorrow.overview.week.replies, tomorrow.hour.counts.replies) == (0, 1, 0)
+
+
+def updated(screen: Screen, *changes: ReplyChange, degraded: tuple[str, ...] = (), problems: tuple[Problem, ...] = ()) -> Update:
+    return Update(int(screen.now_s * 1000), Metrics(files_checked=1), list(problems), list(degraded), lambda: list(changes))
+
+
+def test_feed_begins_anew_when_a_reply_is_gone(screen: Screen) -> None:
+    """The gone reply is told by its key, and the newest ones come along to fill its place."""
+    screen.write(line("a", timestamp=at(1)))
+    screen.look()
+
+    seen = screen.show(updated(screen, ReplyChange(7, "gone", "b", None)))
+
+    assert seen.changes == (("b", None),)
+    assert [row.key for row in seen.latest or ()] == ["a"]
+
+
+def test_feed_begins_anew_after_a_lost_look(screen: Screen) -> None:
+    """What another process committed while the store was held is not missing from the feed."""
+    screen.write(line("a", timestamp=at(1)))
+    screen.look()
+    screen.show(updated(screen, degraded=("the store is being written by process 7",)))
+
+    assert screen.show(updated(screen)).latest is not None
+    assert screen.show(updated(screen)).latest is None
+
+
+def test_what_went_wrong_stays_for_a_while(screen: Screen) -> None:
+    """A lost guarantee is told once and shown for ten minutes; an unreadable folder goes soon after it can be read again."""
+    screen.show(updated(screen, degraded=("the store was damaged",), problems=(Problem("/logs/x", "Permission denied"),)))
+
+    def told() -> list[str]:
+        look = screen.show(updated(screen)).look
+        return [each.text for each in (*look.degraded, *look.problems)]
+
+    assert told() == ["the store was damaged", "/logs/x: Permission denied"]
+    screen.now_s += 8
+    assert told() == ["the store was damaged"]
+    screen.now_s += 600
+    assert told() == []
+
+
+def test_same_trouble_is_told_once(screen: Screen) -> None:
+    """What is told by every look is one line."""
+    for _ in range(3):
+        seen = screen.show(updated(screen, problems=(Problem("/logs/x", "Permission denied"),) * 2))
+        screen.now_s += 1
+
+    assert [each.text for each in seen.look.problems] == ["/logs/x: Permission denied"]
+
+
+def test_first_reply_of_all_is_shown(screen: Screen) -> None:
+    """A store tells nobody of its first fill: a screen that was there before it sees the replies all the same."""
+    screen.look()
+    screen.look()
+    screen.write(line("a", timestamp=at(1)))
+
+    assert [row.key for row in screen.look().latest or ()] == ["a"]
+    assert screen.look().latest is None
+
+
+def test_row_counts_what_the_reply_costs(screen: Screen) -> None:
+    """A row's counts are those of the reply, at its own prices; without a price its cost is unknown."""
+    screen.write(line("a", timestamp=at(1)))
+    screen.look()
+    screen.write(line("b", timestamp=at(1), model="claude-unknown-9"))
+    update = screen.coordinator.check_for_updates()
+    [change] = update.changes
+
+    [(_, row)] = screen.show(update).changes
+
+    assert change.reply is not None
+    assert row is not None
+    assert row.counts == counts_of(change.reply, prices.load())
+    assert row.counts.cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/home/dev/src/harbor-api", "harbor-api"),
+        ("C:\\Users\\dev\\code\\moss-game\\", "moss-game"),
+        ("-home-dev-app", "-home-dev-app"),
+        ("/", "/"),
+    ],
+)
+def test_project_is_the_last_part_of_its_folder(folder: str, name: str) -> None:
+    """A project is called by its folder's own name, whichever system wrote the log."""
+    assert folder_name(folder) == name
+
+
+def test_snapshot_is_frozen(screen: Screen) -> None:
+    """What crosses a thread cannot change: the screen draws what was seen at one moment."""
+    seen = screen.look()
+
+    with pytest.raises(AttributeError):
+        seen.at = NOON  # type: ignore[misc]  # that is the point
+    assert replace(seen, at=NOON).at == NOON
