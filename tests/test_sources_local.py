@@ -249,11 +249,12 @@ def test_unreadable_file(open_path: Path) -> None:
 
 
 def test_what_counts_as_gone(tmp_path: Path) -> None:
-    """A file is gone when its name or its folder is certainly not there; a dangling link is there."""
+    """A file is gone when its name or its folder is certainly not there, or when it is no file now; an error says nothing."""
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "target")
     write(tmp_path / "file")
-    names = ["s1.jsonl", "no/s1.jsonl", "file/s1.jsonl", "link.jsonl", "x" * 300, "file"]
-    assert [name for name in names if is_gone(at(tmp_path, name), [str(tmp_path)])] == ["s1.jsonl", "no/s1.jsonl", "file/s1.jsonl"]
+    (tmp_path / "folder").mkdir()
+    gone = ["s1.jsonl", "no/s1.jsonl", "file/s1.jsonl", "link.jsonl", "folder"]
+    assert [name for name in [*gone, "x" * 300, "file"] if is_gone(at(tmp_path, name), [str(tmp_path)])] == gone
 
 
 def test_file_that_is_no_longer_among_the_logs(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from builders import line, usage, write_logs
 from textual.pilot import Pilot
+from textual.theme import Theme
 
+from builders import line, usage, write_logs
 from tokentail import prices
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.reports.text import text_width
@@ -82,14 +84,14 @@ def at(seconds_ago: float) -> str:
     return (NOON - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def reply(number: int, *, output: int = 10, **fields: object) -> bytes:
+def reply(number: int, *, output: int = 10, **fields: Any) -> bytes:
     """The reply that began so many seconds before noon."""
-    return line(f"m{number}", output=output, **{"timestamp": at(number), **fields})  # type: ignore[arg-type]  # builders' own words
+    return line(f"m{number}", output=output, **{"timestamp": at(number), **fields})
 
 
 @asynccontextmanager
 async def desk(
-    folder: Path, *lines: bytes, size: tuple[int, int] = (80, 24), label: str = "", colours: theme.Theme = theme.DARK
+    folder: Path, *lines: bytes, size: tuple[int, int] = (80, 24), label: str = "", colours: Theme = theme.DARK
 ) -> AsyncIterator[Desk]:
     """The screen on a log of those lines, after the first look."""
     logs = write_logs(folder / "logs", {LOG: b"".join(lines)})
@@ -251,7 +253,7 @@ async def test_leaving(tmp_path: Path, key: str) -> None:
 
 async def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     """Names come from logs: nothing in them is markup, and nothing reaches the terminal that it would act on."""
-    hostile = {"cwd": "/home/dev/[red]x\x1b[2J\u202e[b]", "model": "[link=x]\x1b]0;owned\x07"}
+    hostile: dict[str, Any] = {"cwd": "/home/dev/[red]x\x1b[2J\u202e[b]", "model": "[link=x]\x1b]0;owned\x07"}
     async with desk(tmp_path, reply(60, **hostile), size=(160, 50), label="[b]label\x1b[0m") as at_desk:
         assert "[red]x\ufffd[2J\ufffd[b]" in at_desk.feed[0]
         assert "[link=x]\ufffd" in at_desk.text
@@ -312,8 +314,11 @@ async def test_screen_without_colour(tmp_path: Path, monkeypatch: pytest.MonkeyP
             colour for strip in shown for segment in strip if segment.style for colour in (segment.style.color, segment.style.bgcolor)
         }
         assert {colour.name for colour in colours if colour} == {"default"}
-        column = [line[9:].find("█") for line in at_desk.lines[7:20] if "█" in line]
-        assert len(column) > 8
+        chart = app.query_one("#chart").content_region
+        drawn = [line[chart.x + 8 : chart.right] for line in at_desk.lines[chart.y : chart.bottom - 1]]
+        bar = "".join(line[58] for line in drawn).strip()
+        assert len(bar) > 8
+        assert set(bar[1:]) == {"█"}
 
 
 async def test_screen_without_replies(tmp_path: Path) -> None:

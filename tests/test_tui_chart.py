@@ -44,7 +44,7 @@ def test_above_the_bar_there_is_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "top"), [(0, 1), (0.34, 0.5), (1, 1), (1.01, 1.5), (99, 100), (100, 100), (123_456, 150_000), (7_600_000, 10_000_000)]
+    ("value", "top"), [(0, 1), (0.34, 0.4), (1, 1), (1.01, 1.2), (99, 100), (100, 100), (123_456, 150_000), (8_600_000, 10_000_000)]
 )
 def test_scale_ends_at_a_number_that_reads_well(value: float, top: float) -> None:
     """The end of the scale is not below the greatest value, and changes seldom."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from builders import line, usage, write_logs
 
+from builders import line, usage, write_logs
 from tokentail import prices
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.model import Metrics, Problem, ReplyChange, Update

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.theme import Theme
 
 from tokentail.tui import theme
 
@@ -36,6 +37,6 @@ def test_terminal_is_not_asked_where_there_is_none(capfd: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("each", [theme.DARK, theme.LIGHT], ids=lambda each: each.name)
-def test_themes_name_the_same_colours(each: theme.Theme) -> None:
+def test_themes_name_the_same_colours(each: Theme) -> None:
     """What one theme has a colour for, the other one has too."""
     assert each.variables.keys() == theme.DARK.variables.keys()

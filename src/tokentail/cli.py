@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Every command and option; `docs/cli.md` and the README are held against it."""
+    """Every command and option; a test holds the README against it."""
     parser = _Parser(
         prog="tokentail",
         description="What your coding agents use, counted exactly, while they use it.",
@@ -204,8 +204,7 @@ def _run_feed(args: argparse.Namespace) -> int:
     coordinator = UpdateCoordinator(_source(args), _store_path(_given(args)), prices=price_list, progress=_progress())
     write = feed.json_line if args.json else feed.text_line
     with _stopping() as stop, contextlib.closing(coordinator):
-        feed.run(coordinator, lambda change: print(write(change, price_list, zone), flush=True), since_ms=since_ms, stop=stop)
-    return 0
+        return feed.run(coordinator, lambda change: print(write(change, price_list, zone), flush=True), since_ms=since_ms, stop=stop)
 
 
 def _run_verify(args: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from tokentail import database, queries
 from tokentail.errors import StoreBusyError, StoreError
 from tokentail.model import Change, Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
 from tokentail.prices import PriceList
+from tokentail.salvage import records_of
 from tokentail.sources import LocalFolders
 from tokentail.store import Store
 from tokentail.tracker import FileTracker
@@ -56,6 +57,7 @@ class UpdateCoordinator:
         self._progress = progress
         self._wait_s = wait_s
         self._store: Store | None = None
+        self._reader: sqlite3.Connection | None = None
         self._tracker = FileTracker(source)
         self._known_version = -1
         self._seen_change: int | None = None
@@ -64,10 +66,17 @@ class UpdateCoordinator:
 
     @property
     def db(self) -> sqlite3.Connection:
-        """The connection to ask queries on; there is one after the first pass."""
-        if self._store is None:
-            self._store = self._open()
-        return self._store.connection
+        """
+        The connection to ask queries on.
+
+        Raises:
+            StoreError: there is no store yet, or it cannot be read.
+        """
+        if self._store is not None:
+            return self._store.connection
+        if self._reader is None:  # another process is writing: what it has committed can be read all the same
+            self._reader = database.open_for_reading(self._path)
+        return self._reader
 
     def report_progress(self, progress: Progress | None) -> None:
         """From now on tell `progress` how far a pass has read, a call a file; what it raises ends the pass between two commits."""
@@ -90,6 +99,8 @@ class UpdateCoordinator:
         try:
             with database.locked(self._path, wait_s=self._wait_s):
                 store = self._ready_store(degraded)
+                if store.has_old_rules:
+                    store = self._rederive(degraded, counted)
                 try:
                     self._read_into(store, hot, counted)
                 except sqlite3.DatabaseError as error:
@@ -147,6 +158,9 @@ class UpdateCoordinator:
         if self._store is not None:
             self._store.close()
             self._store = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: _Counter) -> None:
         for chunks in _batches(self._chunks(hot, counted)):
@@ -205,23 +219,40 @@ class UpdateCoordinator:
         """Start a new store with what can still be read of a damaged one; the pass that follows re-derives the rest."""
         if not database.is_damaged(error):
             raise StoreError(f"cannot read the store {self._path}: {error}") from error
-        from tokentail.salvage import records_of  # hardly ever needed
-
-        self.close()
-        # Made beside the damaged one, which stays in its place until all of it was taken over: the disk may be full.
-        aside, fresh = database.name_aside(self._path, self._clock), self._path.with_name(f"{self._path.name}.fresh")
-        for suffix in ("", "-wal", "-shm"):
-            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-        with contextlib.closing(self._open(fresh)) as store:
-            kept = store.keep(aside, records_of(self._path))
-        database.exchange(self._path, aside, fresh)
-        store = self._store = self._open()
-        self._tracker.restore(store.lives())
-        self._seen_change = queries.latest_change(store.connection)
+        with self._replacement("damaged") as (fresh, aside):
+            kept = fresh.keep(aside, records_of(self._path))
         degraded.append(
             f"the store was damaged ({error}): it was moved to {aside}, {kept} records were recovered from it, "
             "and everything that is still in the logs was read again"
         )
+        return self._reopened()
+
+    def _rederive(self, degraded: list[str], counted: _Counter) -> Store:
+        """Count everything that is still in the logs by the new rules; what is not is carried over as it was counted."""
+        with self._replacement("old-rules") as (fresh, aside):
+            self._tracker.restore([])
+            self._read_into(fresh, None, counted)
+            kept = fresh.keep(aside, (record for record in records_of(self._path) if not fresh.knows(record.group)))
+        degraded.append(f"the counting rules have changed: all logs were read again, and {kept} records kept whose logs are gone")
+        return self._reopened()
+
+    @contextlib.contextmanager
+    def _replacement(self, why: str) -> Iterator[tuple[Store, Path]]:
+        """A new store, and the name of the old one once the new one takes its place, which it does when all went well."""
+        self.close()
+        # Made beside the old one, which stays in its place until all of it was taken over: the disk may be full.
+        aside, fresh = database.name_aside(self._path, why, self._clock), self._path.with_name(f"{self._path.name}.fresh")
+        for suffix in ("", "-wal", "-shm"):
+            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+        with contextlib.closing(self._open(fresh)) as store:
+            yield store, aside
+        database.exchange(self._path, aside, fresh)
+
+    def _reopened(self) -> Store:
+        store = self._store = self._open()
+        self._tracker.restore(store.lives())
+        self._known_version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
+        self._seen_change = queries.latest_change(store.connection)
         return store
 
     def _changes_from(self, store: Store | None) -> Callable[[], list[ReplyChange]]:
@@ -280,7 +311,7 @@ def _read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iter
     from tokentail.parser import IncrementalParser
 
     theirs: list[Change] = []
-    if total_bytes >= workers.WORTH_BYTES and len(os.sched_getaffinity(0)) > 1:
+    if total_bytes >= workers.WORTH_BYTES and _cores() > 1:
         changes, theirs = _shared_out(changes, total_bytes)
     helper = workers.Helper(theirs) if theirs else None
     try:
@@ -300,6 +331,13 @@ def _read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iter
     finally:
         if helper is not None:
             helper.stop()
+
+
+def _cores() -> int:
+    """The processors that we may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _parsed(parser: IncrementalParser, change: Change) -> Iterator[tuple[Change, Outcome | None]]:

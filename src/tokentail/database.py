@@ -93,14 +93,14 @@ def is_damaged(error: sqlite3.DatabaseError) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def name_aside(path: Path, now: Callable[[], float] = time.time) -> Path:
-    """A name for a damaged store that no file has yet."""
+def name_aside(path: Path, why: str, now: Callable[[], float] = time.time) -> Path:
+    """A name for a store that is replaced, which no file has yet."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    aside = path.with_name(f"{path.name}.{why}-{stamp}")
     count = 1
     while aside.exists():
         count += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{count}")
+        aside = path.with_name(f"{path.name}.{why}-{stamp}-{count}")
     return aside
 
 

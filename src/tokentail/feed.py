@@ -10,21 +10,25 @@ from datetime import tzinfo
 
 from tokentail import periods, queries
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.model import ReplyChange
+from tokentail.model import Problem, ReplyChange
 from tokentail.prices import PriceList
 from tokentail.reports import text
 from tokentail.reports.as_json import feed_json
 from tokentail.totals import counts_of
 
 
-def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *, since_ms: int | None, stop: threading.Event) -> None:
+def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *, since_ms: int | None, stop: threading.Event) -> int:
     """
     Write changes as they are committed, until `stop` is set.
 
     With `since_ms` the replies from then on come first, as new. The word `ready` goes to stderr once the first pass is committed.
+
+    Returns:
+        1 when a file could not be read, each one named once; otherwise 0.
     """
     gc.enable()
     first = True
+    told: set[Problem | str] = set()
     for update in coordinator.follow(stop):
         if first:
             first = False
@@ -35,9 +39,13 @@ def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *,
             for change in update.changes:
                 write(change)
         for problem in update.problems:
-            text.warn(f"cannot read {problem.where}: {problem.why}")
+            if problem not in told:
+                text.warn(f"cannot read {problem.where}: {problem.why}")
         for reason in update.degraded:
-            text.warn(reason)
+            if reason not in told:
+                text.warn(reason)
+        told.update(update.problems, update.degraded)
+    return 1 if any(isinstance(one, Problem) for one in told) else 0
 
 
 def json_line(change: ReplyChange, prices: PriceList, zone: tzinfo) -> str:
@@ -49,8 +57,9 @@ def text_line(change: ReplyChange, prices: PriceList, zone: tzinfo) -> str:
     """A line for people: time, event, project, model, tokens, cost."""
     reply = change.reply
     if reply is None:
-        return f"{'':8}  {change.event:9}  {text.safe(change.key)}"
+        return f"{'':19}  {change.event:9}  {text.safe(change.key)}"
     counts = counts_of(reply, prices)
     used = f"in {text.short(reply.tokens.prompt):>6}  out {text.short(reply.tokens.output):>6}"
-    at = periods.at(reply.at_ms, zone).strftime("%H:%M:%S")
-    return f"{at}  {change.event:9}  {text.safe(reply.owner.project):30}  {text.safe(reply.model):26}  {used}  $ {text.cost(counts)}"
+    at = periods.at(reply.at_ms, zone).strftime("%Y-%m-%d %H:%M:%S")
+    cost = text.cost(counts, places=4)
+    return f"{at}  {change.event:9}  {text.safe(reply.owner.project):30}  {text.safe(reply.model):26}  {used}  $ {cost}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
-from tokentail.model import Extra, Record, Reply, Tokens
+from tokentail.model import Extra, Record, Reply, Tokens, word
 
 # A form is the canonical JSON of a usage object with the counters that a record holds anyway replaced by these
 # control characters, which JSON text never contains. So a few forms serve millions of records, and the canonical JSON
@@ -110,7 +110,7 @@ def form_of(text: str) -> Form:
     """What a form says; `formats` made it, so it is JSON once its blanks are filled."""
     usage = json.loads(text.translate(_ZEROS))
     extras = tuple(Extra(model, Tokens(*counts)) for model, counts in usage.pop(EXTRAS, ()))
-    return Form(len(usage), _text(usage.get("speed")), _text(usage.get("inference_geo")), _text(usage.get("service_tier")), extras)
+    return Form(len(usage), word(usage.get("speed")), word(usage.get("inference_geo")), word(usage.get("service_tier")), extras)
 
 
 # A key that no usage object has: a form carries the extra iterations (R6) under it, already read by R5.
@@ -170,7 +170,3 @@ def _message(records: list[Record]) -> Record:
         return records[0]
     first = min(records, key=lambda record: (record.request_id, record.sidechain))  # not the first: the order must not matter
     return reduce(join, (record._replace(request_id=first.request_id, sidechain=first.sidechain) for record in records))
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

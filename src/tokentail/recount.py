@@ -34,6 +34,7 @@ from tokentail.model import (
     Reply,
     Source,
     Tokens,
+    word,
 )
 
 PIECE_BYTES = 8 * 2**20
@@ -319,9 +320,9 @@ def _read(group: str, line: Json, message: Json, usage: Json, at_ms: int, owner:
         web_searches=web_searches,
         final=message.get("stop_reason") is not None,
         flags=flags | search_flags,
-        speed=_text(usage.get("speed")),
-        geo=_text(usage.get("inference_geo")),
-        service_tier=_text(usage.get("service_tier")),
+        speed=word(usage.get("speed")),
+        geo=word(usage.get("inference_geo")),
+        service_tier=word(usage.get("service_tier")),
         owner=owner,
     )
 

@@ -85,21 +85,27 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[
 
 
 def _behind_gap(connection: sqlite3.Connection, table: str, last: int) -> int | None:
-    """The id just before the first one after `last` that can be looked up."""
+    """The id just before the first row after `last` that can be read; None where there is none."""
     for number in range(last + 1, last + _LONGEST_GAP, _STRIDE):
-        if _can_be_read(connection, table, number):
-            while number > last + 1 and _can_be_read(connection, table, number - 1):
-                number -= 1  # noqa: PLW2901
-            return max(number - 1, last)
+        found = _first_from(connection, table, number)
+        if found == _DAMAGED:
+            continue
+        while number > last + 1 and (before := _first_from(connection, table, number - 1)) != _DAMAGED:
+            number, found = number - 1, before  # noqa: PLW2901
+        return None if found is None else found - 1
     return None
 
 
-def _can_be_read(connection: sqlite3.Connection, table: str, number: int) -> bool:
+def _first_from(connection: sqlite3.Connection, table: str, number: int) -> int | None:
+    """The id of the first row from `number` on."""
     try:
-        connection.execute(f"SELECT * FROM {table} WHERE id = ?", (number,)).fetchall()
+        row = connection.execute(f"SELECT * FROM {table} WHERE id >= ? ORDER BY id LIMIT 1", (number,)).fetchone()
     except (sqlite3.DatabaseError, OverflowError):
-        return False
-    return True
+        return _DAMAGED
+    return None if row is None else int(row[0])
+
+
+_DAMAGED = -1
 
 
 def _record(interned: Interned, group: str, row: Sequence[Any]) -> Iterator[Record]:

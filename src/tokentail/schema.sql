@@ -161,7 +161,7 @@ CREATE TABLE passes (
     at_ms INTEGER NOT NULL,
     process INTEGER NOT NULL,
     idle INTEGER NOT NULL,               -- it found nothing
-    metrics TEXT NOT NULL                -- JSON, see coordinator.Metrics
+    metrics TEXT NOT NULL                -- JSON, see model.Metrics
 );
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -126,14 +126,25 @@ class Store:
     def close(self) -> None:
         self.connection.close()
 
+    def knows(self, group: str) -> bool:
+        """Are there records of that group?"""
+        query = "SELECT EXISTS (SELECT 1 FROM replies WHERE key = ?) OR EXISTS (SELECT 1 FROM records WHERE group_text = ?)"
+        return bool(self.connection.execute(query, (merge.escape(group), group)).fetchone()[0])
+
     def _check_meta(self) -> None:
-        """Price tiers depend on the price list's thresholds: where those differ, tiers and summaries are computed anew."""
+        """
+        Price tiers depend on the price list's thresholds: where those differ, tiers and summaries are computed anew.
+
+        Records depend on the counting rules: where those differ, `has_old_rules` says so.
+        """
         wanted = {"rules_version": str(RULES_VERSION), "thresholds": json.dumps(self._thresholds)}
         found = dict(self.connection.execute("SELECT name, value FROM meta"))
+        self.has_old_rules = found.get("rules_version", wanted["rules_version"]) != wanted["rules_version"]
         if found == wanted:
             return
         with self._transaction():
-            self.connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", list(wanted.items()))
+            missing = [(name, value) for name, value in wanted.items() if name not in found or name == "thresholds"]
+            self.connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", missing)
             if found.get("thresholds", wanted["thresholds"]) != wanted["thresholds"]:
                 Ledger(self.connection, self._interned).summarize_all()
 

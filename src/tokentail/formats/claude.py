@@ -25,6 +25,7 @@ from tokentail.model import (
     Owner,
     Record,
     Tokens,
+    is_word,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,7 +104,7 @@ def place_of(file: LogFile) -> Place:
     # Of the folders above the searched one, only its own name can mean something: /home/x/projects/ is just a folder.
     if above and above[-1] in _TELLING:
         folders.insert(0, above.pop())
-    stem = os.path.basename(file.path).partition(".jsonl")[0]
+    stem = file.relative.rpartition("/")[2].partition(".jsonl")[0]
     project, inside = _project(above, folders)
     nested = "subagents" in inside
     subagent = nested or stem.startswith("agent-")
@@ -303,7 +304,7 @@ def _without_prose(value: Any, levels: int = 20) -> Any:
     A usage object says "standard" or "us", never a sentence; should one ever hold text, it must not enter the store.
     """
     if isinstance(value, str):
-        return value if len(value) <= 40 and _NO_WORD.search(value) is None else "#" + hex_digest(value.encode("utf-8", "surrogatepass"))
+        return value if is_word(value) else "#" + hex_digest(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict | list | tuple) and not levels:
         return "#" + hex_digest(_canonical_json(value).encode("utf-8", "surrogatepass"))
     if isinstance(value, dict):
@@ -311,10 +312,6 @@ def _without_prose(value: Any, levels: int = 20) -> Any:
     if isinstance(value, list | tuple):
         return [_without_prose(item, levels - 1) for item in value]
     return value
-
-
-# What stands in no word: space, control characters (`merge.EXTRAS` begins with one), halves of surrogate pairs.
-_NO_WORD = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
 
 
 def _canonical_json(value: object) -> str:

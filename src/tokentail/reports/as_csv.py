@@ -15,10 +15,16 @@ def report_csv(report: Report) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([ROW_NAMES[report.name], *Counts._fields])
     for row in report.rows:
-        writer.writerow([guarded(row.key), *row.counts])
+        writer.writerow([guarded(row.key), *map(_field, row.counts)])
     return out.getvalue()
+
+
+def _field(value: float | bool | None) -> object:
+    """Truth values as in JSON."""
+    return ("true" if value else "false") if isinstance(value, bool) else value
 
 
 def guarded(name: str) -> str:
     """A name from a log, such that no spreadsheet takes it for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+    name = name.replace("\r", "\ufffd")  # many readers end a row there, and so would begin another one of our names' making
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t")) else name

@@ -79,11 +79,11 @@ def safe_lines(text: str) -> str:
     return "".join(f"{safe(line)}\n" for line in text.splitlines())
 
 
-def cost(counts: Counts) -> str:
+def cost(counts: Counts, *, places: int = 2) -> str:
     """Dollars; `≥` before a lower bound, `?` where nothing has a price."""
     if counts.cost_usd is None:
         return "?"
-    return f"{'≥ ' if counts.cost_is_lower_bound else ''}{counts.cost_usd:,.2f}"
+    return f"{'≥ ' if counts.cost_is_lower_bound else ''}{counts.cost_usd:,.{places}f}"
 
 
 def short(number: int) -> str:

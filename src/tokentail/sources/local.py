@@ -73,18 +73,18 @@ class LocalFolders:
 
 def is_gone(file: LogFile, folders: Sequence[str]) -> bool:
     """
-    Is a file certainly not among the logs of these folders any more: deleted, or no folder or link leads there now?
+    Is a file certainly not among the logs of these folders any more: no file now, or no folder or link leads there?
 
     An error that leaves it open (no permission, too many open files) is a no.
     """
     try:
-        os.lstat(file.path)
+        if not stat.S_ISREG(os.lstat(file.path).st_mode):
+            return True
     except OSError as error:
         return error.errno in _VANISHED
-    place = _place(file)
     if not any(f"{file.root}/".startswith(f"{os.path.realpath(folder).rstrip('/')}/") for folder in folders):
         return True
-    return place != file.path and os.path.realpath(place) != file.path
+    return os.path.realpath(_place(file)) != file.path
 
 
 def _outermost(roots: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
+from textual.driver import Driver
 from textual.message import Message
 from textual.theme import Theme
 from textual.widgets import Footer
@@ -60,7 +61,7 @@ class LiveScreen(App[None]):
     TITLE = "tokentail"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide"), (150, "-wider")]  # noqa: RUF012  # Textual does not call it a class variable
-    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (38, "-tall")]  # noqa: RUF012  # Textual does not call it a class variable
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (30, "-medium"), (38, "-tall")]  # noqa: RUF012  # Textual does not call it a class variable
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -88,6 +89,14 @@ class LiveScreen(App[None]):
         self.animation_level = "none"  # rows that glide are hard to read, and cost a slow line dearly
         self._feed = Feed()
         self._snapshot: Snapshot | None = None
+
+    def get_driver_class(self) -> type[Driver]:
+        usual = super().get_driver_class()
+        if usual.__name__ != "LinuxDriver":
+            return usual
+        from tokentail.tui.driver import StdoutDriver  # what it is made of is not there on Windows
+
+        return StdoutDriver
 
     def compose(self) -> ComposeResult:
         yield TitleBar(self._label, self._zone.key)
@@ -173,7 +182,7 @@ class LiveScreen(App[None]):
         if self._feed.paused:
             waiting = f"{self._feed.waiting} waiting"
             state, title = (f"■ paused · {waiting}", "bold $gold"), f"requests · paused, {waiting}"
-        screen.query_one(FeedPanel).border_title = title
+        screen.query_one(FeedPanel).entitle(title)
         screen.query_one(TitleBar).show(f"{snapshot.at:%H:%M:%S}", state)
 
 

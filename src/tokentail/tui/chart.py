@@ -17,7 +17,7 @@ from tokentail.tui.snapshot import HOUR_MINUTES, Hour, Kinds
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 KIND_STYLES = ("$kind-output", "$kind-input", "$kind-write", "$kind-read")  # in the order of Kinds ...
 KIND_NAMES = ("output", "input", "cache write", "cache read")  # ... and so are these
-_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
+_STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _TICK_MINUTES = 15
 _LABEL_CELLS = 8  # left of the bars
 _TABLE_CELLS = 30  # of the table beside the bars, where there is room

@@ -121,6 +121,10 @@ class FeedPanel(Vertical):
         yield Static(id="feed-titles", markup=False)
         yield FeedView()
 
+    def entitle(self, title: str) -> None:
+        if title != self.border_title:
+            self.border_title = title
+
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_titles)
 

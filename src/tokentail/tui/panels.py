@@ -52,8 +52,13 @@ class Panel(Widget):
         self._snapshot: Snapshot | None = None
 
     def show(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self.refresh()
+        before, self._snapshot = self._snapshot, snapshot
+        if before is None or self.differs(before, snapshot):
+            self.refresh()
+
+    def differs(self, before: Snapshot, now: Snapshot) -> bool:
+        """Whether two snapshots look different here: an idle screen paints next to nothing."""
+        return before.overview is not now.overview
 
     def render(self) -> Content:
         if self._snapshot is None or not self.content_size:
@@ -137,6 +142,9 @@ class Engine(Panel):
         super().show(snapshot)
         if before is None or notices(before) != notices(snapshot):
             self.refresh(layout=True)
+
+    def differs(self, before: Snapshot, now: Snapshot) -> bool:
+        return before.look != now.look
 
     def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
         now, ever = snapshot.look.metrics, snapshot.look.since_start
