@@ -50,7 +50,7 @@ def entry(id: object = "msg_1", output: object = 310, *, at: object = AT, usage:
 
 def line(id: object = "msg_1", output: object = 310, **more: object) -> bytes:
     """The same as bytes, with its newline."""
-    return json.dumps(entry(id, output, **more), separators=(",", ":")).encode() + b"\n"  # type: ignore[arg-type]
+    return json.dumps(entry(id, output, **more), separators=(",", ":")).encode() + b"\n"
 
 
 def lines(first: int, last: int) -> bytes:
@@ -97,9 +97,18 @@ class OneFile:
 class Reader:
     """Reads one file again and again with a parser, like a coordinator that commits after each chunk."""
 
-    def __init__(self, data: bytes = b"", *, buffer_bytes: int = BUFFER_BYTES, longest_line_bytes: int = 64 * 2**20) -> None:
+    def __init__(
+        self,
+        data: bytes = b"",
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        longest_line_bytes: int = 64 * 2**20,
+        expected_bytes: int = 1 << 62,
+    ) -> None:
         self.source = OneFile(data)
-        self.parser = IncrementalParser(self.source, buffer_bytes=buffer_bytes, longest_line_bytes=longest_line_bytes)
+        self.parser = IncrementalParser(
+            self.source, buffer_bytes=buffer_bytes, longest_line_bytes=longest_line_bytes, expected_bytes=expected_bytes
+        )
         self.life: Life | None = None
         self.records: dict[tuple[str, str, bool], Record] = {}  # all that was ever read
         self.rejects: list[tuple[int, str]] = []
@@ -116,7 +125,7 @@ class Reader:
             for record in chunk.records:
                 key = record[:3]
                 self.records[key] = join(self.records[key], record) if key in self.records else record
-            self.rejects += [tuple(reject) for reject in chunk.rejects]
+            self.rejects += [(reject.offset_bytes, reject.reason) for reject in chunk.rejects]
             chunks.append(chunk)
         return chunks
 

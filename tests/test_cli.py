@@ -527,8 +527,8 @@ def test_daily_report_of_a_tree(how: list[str], tree: tuple[Path, Truth], home: 
 
 
 def sums_of(row: Mapping[str, int]) -> Sums:
-    tokens = [row[f"{name}_tokens"] for name in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")]
-    return Sums(*tokens, row["replies"], row["not_final_replies"], row["web_searches"])
+    tokens = [f"{name}_tokens" for name in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")]
+    return Sums(*(row[name] for name in (*tokens, "replies", "not_final_replies", "web_searches")))
 
 
 # More trees, for those who have them beside the checkout

@@ -129,6 +129,18 @@ def test_first_fill_tells_no_changes(tmp_path: Path) -> None:
         assert live.check_for_updates().changes == []
 
 
+def test_first_replies_are_told_to_who_waits_for_them(tmp_path: Path) -> None:
+    """Who was there when the store was empty is told what fills it, whichever process does."""
+    with watching(tmp_path) as live, watching(tmp_path) as other:
+        assert live.check_for_updates().changes == []
+        assert other.check_for_updates().changes == []
+        write(tmp_path, "p/s1.jsonl", lines(1, 2))
+        assert told(live.check_for_updates().changes) == [("new", "msg_1"), ("new", "msg_2")]
+        assert told(other.check_for_updates().changes) == [("new", "msg_1"), ("new", "msg_2")]
+        append(tmp_path, "p/s1.jsonl", lines(3, 3))
+        assert told(live.check_for_updates().changes) == [("new", "msg_3")]
+
+
 def test_each_change_is_told_once(tmp_path: Path) -> None:
     """An update holds what came since the one before, whether that was looked at or not."""
     write(tmp_path, "p/s1.jsonl", lines(1, 1))

@@ -276,12 +276,13 @@ def test_waiting_ends_when_the_lock_is_free(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tokentail import prices
-from tokentail.coordinator import UpdateCoordinator
+from tokentail import database, prices
+from tokentail.parser import IncrementalParser
 from tokentail.sources import LocalFolders
+from tokentail.store import Store
+from tokentail.tracker import FileTracker
 
-logs, store, statement, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-engine = UpdateCoordinator(LocalFolders([logs]), store, prices=prices.load())
+source, path, statement, steps = LocalFolders([Path(sys.argv[1])]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 seen = 0
 
 def die():
@@ -291,18 +292,24 @@ def count(text):
     global seen
     seen += 1
     if seen == statement and steps:
-        engine.db.set_progress_handler(die, steps)
+        connection.set_progress_handler(die, steps)
     elif seen == statement or (seen > statement and steps):
         die()
 
-engine.db.set_trace_callback(count)
-engine.check_for_updates()
+with database.locked(path, wait_s=0):
+    connection = database.open_for_writing(path)
+    store = Store(connection, path, thresholds=prices.load().thresholds)
+    tracker = FileTracker(source)
+    tracker.restore(store.lives())
+    connection.set_trace_callback(count)
+    for change in tracker.check_changes():
+        store.apply(list(IncrementalParser(source).parse_new_entries(change)))
 print(seen)
 """
 
 
 def statements_of_a_pass(logs: Path, store: Path) -> int:
-    with run_python(KILLED, logs, store, 0, 0) as process:
+    with run_python(KILLED, logs, store, 1_000_000, 0) as process:
         out, _ = process.communicate()
     return int(out)
 
@@ -351,7 +358,7 @@ def without_degraded(report: dict[str, object]) -> dict[str, object]:
     return {**report, "notes": {**notes, "degraded": []}}
 
 
-def check_recovered(logs: Path, home: Path, capsys: pytest.CaptureFixture[str], exact: dict[str, object], damaged: bytes) -> bool:
+def check_recovered(logs: Path, home: Path, capsys: pytest.CaptureFixture[str], exact: dict[str, object], damaged: bytes | None) -> bool:
     """The report is exact; where the damage was met, it is said, and the damaged file stands aside. Gives whether it was met."""
     code, report, err = daily(logs, capsys)
     assert (code, without_degraded(report)) == (0, exact)
@@ -361,7 +368,7 @@ def check_recovered(logs: Path, home: Path, capsys: pytest.CaptureFixture[str], 
         assert len(told) == 1
         assert told[0].startswith("the store was damaged (")
         assert str(aside[0]) in told[0]
-        assert aside[0].read_bytes() == damaged
+        assert damaged is None or aside[0].read_bytes() == damaged
         assert stat.S_IMODE(store_of(home, logs).stat().st_mode) == 0o600
     assert bool(told) == bool(aside)
     assert daily(logs, capsys)[1] == exact
@@ -385,7 +392,7 @@ def test_any_page_may_be_lost(logs: Path, home: Path, capsys: pytest.CaptureFixt
         home.mkdir()
         damaged = whole[:start] + bytes(page_bytes) + whole[start + page_bytes :]
         path.write_bytes(damaged)
-        met += check_recovered(logs, home, capsys, exact, damaged)
+        met += check_recovered(logs, home, capsys, exact, None if growing else damaged)  # a pass may write before it meets the damage
     assert met >= 5
 
 

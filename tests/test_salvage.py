@@ -73,6 +73,15 @@ def leaves_of(path: Path, name: str) -> list[int]:
     return [int.from_bytes(data[start + cell :][:4], "big") for cell in cells] + [int.from_bytes(data[start + 8 : start + 12], "big")]
 
 
+def has_schema(path: Path) -> bool:
+    """Can the list of tables be read, without which nothing can?"""
+    with closing(sqlite3.connect(path)) as db:
+        try:
+            return bool(db.execute("SELECT count(*) FROM replies WHERE id = -1").fetchone())
+        except sqlite3.DatabaseError:
+            return False
+
+
 def as_replies(records: Iterator[Record]) -> dict[str, object]:
     return dict(replies_of(records))
 
@@ -132,16 +141,16 @@ def test_names_are_read_without_their_index(whole: Path, table: str) -> None:
 
 
 def test_any_page_may_be_lost(whole: Path, tmp_path: Path) -> None:
-    """Whichever page is wiped, what is read is right, and no page but the first and the roots of the rows costs more than its rows."""
+    """Whichever page is wiped, what is read is right; only the schema's pages and the roots of the rows cost more than their own rows."""
     expected, data = replies_of(lines()), whole.read_bytes()
-    trees = {root_of(whole, name) for name in ("replies", "records")} | {1}
+    roots = {root_of(whole, name) for name in ("replies", "records")}
     damaged = tmp_path / "damaged.db"
     for page in range(1, len(data) // PAGE_BYTES + 1):
         damaged.write_bytes(data)
         wipe(damaged, page)
         found = as_replies(records_of(damaged))
         assert found.items() <= expected.items()
-        if page not in trees:
+        if page not in roots and has_schema(damaged):
             assert len(found) >= len(expected) - 40
 
 
@@ -159,8 +168,9 @@ def test_any_page_may_be_lost(whole: Path, tmp_path: Path) -> None:
         "UPDATE replies SET at_ms = NULL",
         "UPDATE replies SET request_id = 7",
         "UPDATE replies SET request_id = x'ff00'",
-        "UPDATE owners SET session = 999999",
-        "UPDATE forms SET form = x'ff'",
+        "UPDATE owners SET session = 999999 + id",
+        "UPDATE forms SET form = CAST(form AS BLOB)",
+        "UPDATE forms SET form = CAST(x'ff' || form AS TEXT)",
     ],
 )
 def test_rows_that_cannot_be_right_are_left_out(whole: Path, damage: str) -> None:

@@ -76,6 +76,18 @@ def test_growing_reply_is_changed_in_place() -> None:
     assert feed.fresh == {"msg_2"}
 
 
+def test_quiet_look_changes_nothing() -> None:
+    """Where nothing happened the rows are the very same, so that nothing is drawn again; but nothing is fresh any more."""
+    feed = Feed()
+    feed.show(changed(row(1)))
+    before = feed.rows
+
+    feed.show(snapshot())
+
+    assert feed.rows is before
+    assert feed.fresh == frozenset()
+
+
 def test_gone_reply_leaves() -> None:
     """A reply that is gone has no row, and an older one that the store still has takes its place."""
     feed = Feed()

@@ -180,6 +180,7 @@ def test_feed_begins_anew_after_a_lost_look(screen: Screen) -> None:
 
 def test_what_went_wrong_stays_for_a_while(screen: Screen) -> None:
     """A lost guarantee is told once and shown for ten minutes; an unreadable folder goes soon after it can be read again."""
+    screen.look()
     screen.show(updated(screen, degraded=("the store was damaged",), problems=(Problem("/logs/x", "Permission denied"),)))
 
     def told() -> list[str]:
@@ -195,6 +196,7 @@ def test_what_went_wrong_stays_for_a_while(screen: Screen) -> None:
 
 def test_same_trouble_is_told_once(screen: Screen) -> None:
     """What is told by every look is one line."""
+    screen.look()
     for _ in range(3):
         seen = screen.show(updated(screen, problems=(Problem("/logs/x", "Permission denied"),) * 2))
         screen.now_s += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
@@ -11,6 +12,11 @@ def run() -> None:
     # A report makes no reference cycles worth collecting, and a tenth of its time would go into looking for them. What
     # runs for long switches the collector on again.
     gc.disable()
+    # Closed by whoever started us: their numbers must not fall to files of ours, and what is written there goes nowhere.
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w", closefd=False))
     from tokentail.cli import main
 
     sys.exit(main(sys.argv[1:]))

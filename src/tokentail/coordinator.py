@@ -61,6 +61,7 @@ class UpdateCoordinator:
         self._tracker = FileTracker(source)
         self._known_version = -1
         self._seen_change: int | None = None
+        self._was_empty = False  # the store, after the update before
         # A lone pass that finds nothing is not worth a write.
         self._next_heartbeat = time.monotonic() + HEARTBEAT_S
 
@@ -261,6 +262,10 @@ class UpdateCoordinator:
             return list
         first, last = self._seen_change, queries.latest_change(store.connection)
         self._seen_change = last
+        # The first fill is not written down as changes; to somebody who follows, it is news.
+        filled, self._was_empty = self._was_empty, not queries.latest_replies(store.connection, 1)
+        if filled and not self._was_empty:
+            return lambda: [ReplyChange(last, "new", reply.key, reply) for reply in queries.replies_since(store.connection, 0)]
         return lambda: queries.changes_between(store.connection, first, last)
 
 

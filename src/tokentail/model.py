@@ -347,7 +347,7 @@ class Update:
         """
         The replies that are new, have grown, were corrected or are gone since the update before, in time order across files.
 
-        Also those that another process committed meanwhile. Not the first fill of an empty store: query that.
+        Also those that another process committed meanwhile. Not what a coordinator's first update fills an empty store with: query that.
         """
         if self._changes is None:
             self._changes = self._load_changes()

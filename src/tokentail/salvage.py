@@ -14,7 +14,7 @@ from tokentail.model import MAX_COUNT, Owner, Record
 _COLUMNS = ", ".join(COLUMNS)
 _COUNTS = slice(COLUMNS.index("input"), COLUMNS.index("form"))
 _STRIDE = 16  # ids; a page holds more rows than that
-_LONGEST_GAP = 200_000  # ids
+_LONGEST_GAP = 100_000  # ids
 
 
 def records_of(path: Path) -> Iterator[Record]:
@@ -23,6 +23,11 @@ def records_of(path: Path) -> Iterator[Record]:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.DatabaseError:
         return
+    try:
+        connection.execute("SELECT count(*) FROM replies, records WHERE replies.id < 0")
+    except sqlite3.DatabaseError:
+        connection.close()
+        return  # not even the list of tables can be read
     try:
         interned = _Rescued(connection)
         several: set[str] = set()
@@ -54,6 +59,15 @@ class _Rescued(Interned):
                 if all(name in self._texts for name in names):
                     self._owner_values[number] = Owner(bool(copied), bool(subagent), *(self._texts[name] for name in names))
 
+    def text(self, number: object) -> str:
+        return self._texts[number]  # type: ignore[index]  # what is no number is not there
+
+    def form_text(self, number: object) -> str:
+        return self._form_texts[number]  # type: ignore[index]  # as above
+
+    def _owner_value(self, number: object) -> Owner:
+        return self._owner_values[number]  # type: ignore[index]  # as above
+
 
 def _pairs(connection: sqlite3.Connection, query: str) -> Iterator[tuple[int, str]]:
     for number, text in _sound_rows(connection, query):
@@ -74,25 +88,28 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[
     last = 0
     while True:
         try:
-            for last, *row in connection.execute(f"SELECT id, {columns} FROM {table} WHERE id > ? ORDER BY id", (last,)):  # noqa: B007
+            for last, *row in connection.execute(f"SELECT id, {columns} FROM {table} WHERE id > ? ORDER BY id", (last,)):
                 yield row
             return
         except (sqlite3.DatabaseError, OverflowError):
-            behind = _behind_gap(connection, table, last)
-            if behind is None:
-                return
-            last = behind
+            following = _next_readable(connection, table, last)
+        if following is None:
+            return
+        last = following
+        # By itself: of a row that stands right before a damaged page, the look ahead would make an error.
+        for row in connection.execute(f"SELECT {columns} FROM {table} WHERE id = ?", (last,)):
+            yield list(row)
 
 
-def _behind_gap(connection: sqlite3.Connection, table: str, last: int) -> int | None:
-    """The id just before the first row after `last` that can be read; None where there is none."""
+def _next_readable(connection: sqlite3.Connection, table: str, last: int) -> int | None:
+    """The id of the first row after `last` that can be read; None where there is none."""
     for number in range(last + 1, last + _LONGEST_GAP, _STRIDE):
         found = _first_from(connection, table, number)
         if found == _DAMAGED:
             continue
         while number > last + 1 and (before := _first_from(connection, table, number - 1)) != _DAMAGED:
             number, found = number - 1, before  # noqa: PLW2901
-        return None if found is None else found - 1
+        return found
     return None
 
 
@@ -116,5 +133,5 @@ def _record(interned: Interned, group: str, row: Sequence[Any]) -> Iterator[Reco
         return
     try:
         yield interned.record(group, row)
-    except (sqlite3.DatabaseError, TypeError, ValueError):
+    except KeyError:
         return  # the names that it refers to were on a damaged page

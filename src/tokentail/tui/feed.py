@@ -33,13 +33,14 @@ class Feed:
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in a snapshot, or keep it for later."""
+        quiet = not snapshot.changes and snapshot.latest is None
         if self._held is not None:
-            if snapshot.changes or snapshot.latest is not None:
-                self._held.append(snapshot)
+            self._held += [] if quiet else [snapshot]
             return
-        self._take_in(snapshot)
-        self._settle()
         self.fresh = frozenset(change.key for change in snapshot.changes)
+        if not quiet:
+            self._take_in(snapshot)
+            self._settle()
 
     def pause(self) -> None:
         self._held = self._held or []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
@@ -39,7 +40,8 @@ class Column(NamedTuple):
     gap: int = 2  # cells before it
 
 
-def columns(width: int) -> list[Column]:
+@lru_cache(maxsize=8)
+def columns(width: int) -> tuple[Column, ...]:
     """The columns that fit, each with its width; what is left over goes to the project."""
     found = _wanted(width)
     for title in _LEAST_IMPORTANT:
@@ -48,10 +50,10 @@ def columns(width: int) -> list[Column]:
     # Where there is more room than names need, the columns move apart.
     wider = min(max(_left(found, width) - _PROJECT_CELLS[1], 0) // len(found), _MAX_WIDER)
     found = [column._replace(gap=column.gap + wider) if column.gap > 1 else column for column in found]
-    return [column if column.width else column._replace(width=max(_left(found, width), 1)) for column in found]
+    return tuple(column if column.width else column._replace(width=max(_left(found, width), 1)) for column in found)
 
 
-def title_line(found: list[Column]) -> str:
+def title_line(found: Sequence[Column]) -> str:
     return "".join(" " * column.gap + _aligned(column, column.title) for column in found)
 
 
