@@ -274,6 +274,26 @@ def summary_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
     return dict(sums)
 
 
+def hours_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
+    """What the summaries by hour must hold: by (hour, model, price tier)."""
+    sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * 8)
+    for (quarter, model, _, *tier), counts in summary_of(replies, thresholds).items():
+        assert isinstance(quarter, int)
+        row = sums[quarter // 4, model, *tier]
+        row[:] = [one + other for one, other in zip(row, counts, strict=True)]
+    return dict(sums)
+
+
+def hours_in(db: sqlite3.Connection) -> Summary:
+    rows = db.execute(
+        """
+        SELECT hour, name, prompt_class, speed, geo, service_tier,
+            input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches
+        FROM hours JOIN names ON names.id = model JOIN tiers ON tiers.id = tier"""
+    )
+    return {row[:6]: list(row[6:]) for row in rows}
+
+
 def summary_in(db: sqlite3.Connection) -> Summary:
     rows = db.execute(
         """

@@ -421,7 +421,7 @@ def test_verify_of_a_wrong_store(home: Home) -> None:
         db.execute("UPDATE replies SET output = 7 WHERE key = 'msg_2'")
     ran = home.run("verify")
     assert ran.code == 1
-    assert "DISAGREE on 1 replies" in ran.out
+    assert "DISAGREE in " in ran.out
     assert f"s1.jsonl: at byte {len(line('msg_1', 1))}" in ran.out
 
 

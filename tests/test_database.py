@@ -90,7 +90,7 @@ def test_each_choice_of_sources_has_its_own_store(tmp_path: Path) -> None:
     two.mkdir()
     (tmp_path / "link").symlink_to(one)
     path = database.store_path(tmp_path, [one, two])
-    assert path == database.store_path(tmp_path, [two, tmp_path / "link", one, tmp_path / "two" / ".."  / "two"])
+    assert path == database.store_path(tmp_path, [two, tmp_path / "link", one, tmp_path / "two" / ".." / "two"])
     assert len({path, database.store_path(tmp_path, [one]), database.store_path(tmp_path, None)}) == 3
     assert database.store_path(tmp_path, None) == tmp_path / "store.db"
 
@@ -167,7 +167,7 @@ def test_a_failing_migration_leaves_the_old_store(tmp_path: Path, steps: dict[in
 
 def test_reading_needs_a_store(tmp_path: Path) -> None:
     """A reader makes no store, and says how to get one."""
-    with pytest.raises(StoreError, match="there is no store at .* yet"):
+    with pytest.raises(StoreError, match=r"there is no store at .* yet"):
         database.open_for_reading(tmp_path / "store.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -360,7 +360,7 @@ def without_degraded(report: dict[str, object]) -> dict[str, object]:
 
 def check_recovered(logs: Path, home: Path, capsys: pytest.CaptureFixture[str], exact: dict[str, object], damaged: bytes | None) -> bool:
     """The report is exact; where the damage was met, it is said, and the damaged file stands aside. Gives whether it was met."""
-    code, report, err = daily(logs, capsys)
+    code, report, _ = daily(logs, capsys)
     assert (code, without_degraded(report)) == (0, exact)
     told = degraded_of(report)
     aside = list(home.glob("*.damaged-*Z"))
@@ -483,7 +483,9 @@ from tokentail.cli import main
 sys.exit(main(sys.argv[2:]))
 """
 # $1 a mount point, the rest a command that is run while a small file system stands there.
-SMALL_DISK = 'mount -t tmpfs -o size=320k none "$1"; cp -r "$1".before/. "$1"; shift; "$@"; code=$?; cp -r "$TOKENTAIL_HOME" "$KEPT"; exit $code'
+SMALL_DISK = (
+    'mount -t tmpfs -o size=320k none "$1"; cp -r "$1".before/. "$1"; shift; "$@"; code=$?; cp -r "$TOKENTAIL_HOME" "$KEPT"; exit $code'
+)
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
 
 

@@ -20,6 +20,7 @@ ROWS = (
     ("ledger", "salvage"),
     ("tracker", "parser", "watcher", "store", "queries", "recount", "totals"),
     ("workers",),
+    ("backlog",),
     ("coordinator", "reports", "verify", "config"),
     ("fleet", "feed"),
     ("tui", "web", "statusline", "demo"),

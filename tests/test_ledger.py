@@ -12,6 +12,8 @@ from builders import (
     AT_MS,
     SCHEMA,
     THRESHOLDS,
+    hours_in,
+    hours_of,
     memory_store,
     record,
     records,
@@ -78,6 +80,7 @@ def test_a_large_first_fill_has_its_indexes() -> None:
     assert db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall() == indexes
     assert replies_in(db) == replies_of(lines)
     assert summary_in(db) == summary_of(replies_of(lines).values(), THRESHOLDS)
+    assert hours_in(db) == hours_of(replies_of(lines).values(), THRESHOLDS)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +101,8 @@ def test_a_large_first_fill_has_its_indexes() -> None:
         ([record()], [record(request_id="req_2")], (2, 0, 0, 1)),
         ([record(), record(request_id="req_2")], [record(request_id="req_3")], (1, 0, 0, 0)),
         ([record(request_id="req_2"), record(request_id="req_3")], [record(request_id="", usage=usage(50))], (0, 1, 0, 0)),
+        ([record()], [record(request_id="")], (0, 0, 0, 0)),
+        ([record()], [record(usage=usage(inference_geo=""))], (0, 0, 0, 0)),
     ],
     ids=[
         "again",
@@ -115,6 +120,8 @@ def test_a_large_first_fill_has_its_indexes() -> None:
         "second-request-splits",
         "third-request",
         "line-without-request-joins-the-smallest",
+        "another-copy-without-request",
+        "more-keys-that-say-nothing",
     ],
 )
 def test_what_a_commit_did_to_the_replies(before: list[Record], after: list[Record], expected: tuple[int, int, int, int]) -> None:
@@ -133,6 +140,7 @@ def test_a_change_of_quarter_empties_the_old_one() -> None:
     add(db, record(at_ms=5 * QUARTER_MS))
     add(db, record(at_ms=3 * QUARTER_MS))
     assert [row[0] for row in summary_in(db)] == [3]
+    assert [row[0] for row in hours_in(db)] == [0]
 
 
 def test_ids_of_records_outlive_a_split() -> None:

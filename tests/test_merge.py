@@ -187,7 +187,9 @@ def test_the_name_of_an_extras_model_is_kept_however_long() -> None:
 
 # Forms: the canonical JSON of R4, and nothing that people wrote
 
-COUNTS = st.one_of(st.integers(0, 3), st.integers(2**53 - 1, 2**53 + 1), st.sampled_from([None, True, False, -1, 1.0, 0.0, "7", []]))
+COUNTS: st.SearchStrategy[object] = st.one_of(
+    st.integers(0, 3), st.integers(2**53 - 1, 2**53 + 1), st.sampled_from([None, True, False, -1, 1.0, 0.0, "7", []])
+)
 SHORT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), max_size=8)
 ANY_TEXT = st.one_of(SHORT, st.text(max_size=60), st.sampled_from(["\x7fextras", "\ud800", "two words", "x" * 41, "\x01", "é" * 40]))
 ANY_JSON = st.recursive(
@@ -200,7 +202,9 @@ SPLITS = st.one_of(
     COUNTS,
 )
 COUNTERS = {"input_tokens": COUNTS, "output_tokens": COUNTS, "cache_read_input_tokens": COUNTS, "cache_creation_input_tokens": COUNTS}
-ENTRIES = st.fixed_dictionaries({}, optional={"type": st.sampled_from(["message", "compaction", None]), "cache_creation": SPLITS, **COUNTERS})
+ENTRIES = st.fixed_dictionaries(
+    {}, optional={"type": st.sampled_from(["message", "compaction", None]), "cache_creation": SPLITS, **COUNTERS}
+)
 ODD_USAGES: st.SearchStrategy[dict[str, Any]] = st.builds(
     lambda odd, known, mirrored: {**odd, **known, **({"iterations": [{**known, "type": "message", **mirrored}]} if mirrored else {})},
     st.dictionaries(ANY_TEXT, ANY_JSON, max_size=3),
@@ -271,7 +275,7 @@ def iterations_of(said: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_usage_key_cannot_pose_as_extra_iterations() -> None:
     """Only the rules make extras: a log that uses our own key for them adds nothing and breaks nothing."""
     for hostile in ([["claude-opus-5", [1, 2, 3, 4, 5]]], 5, None):
-        (reply,) = replies_of([record(usage=usage(**{merge.EXTRAS: hostile}))]).values()
+        (reply,) = replies_of([record(usage={**usage(), merge.EXTRAS: hostile})]).values()
         assert reply.extras == ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -110,10 +110,8 @@ def test_rows_behind_a_damaged_page_are_read(whole: Path) -> None:
     with closing(sqlite3.connect(whole)) as db:
         sound = 0
         for number in range(1, 400):
-            try:
+            with suppress(sqlite3.DatabaseError):
                 sound += len(db.execute("SELECT id FROM replies WHERE id = ?", (number,)).fetchall())
-            except sqlite3.DatabaseError:
-                pass
     found, expected = as_replies(records_of(whole)), replies_of(lines())
     assert len(found) >= sound - 5  # some replies are read as records of their group instead
     assert len(expected) - len(found) < 4 * 40
@@ -179,7 +177,9 @@ def test_rows_that_cannot_be_right_are_left_out(whole: Path, damage: str) -> Non
         db.execute("PRAGMA ignore_check_constraints = 1")
         # Columns without a type take anything, as damaged pages do.
         db.execute("PRAGMA writable_schema = 1")
-        db.execute("UPDATE sqlite_master SET sql = replace(replace(sql, ' NOT NULL', ''), ' INTEGER,', ',') WHERE name IN ('replies', 'owners')")
+        db.execute(
+            "UPDATE sqlite_master SET sql = replace(replace(sql, ' NOT NULL', ''), ' INTEGER,', ',') WHERE name IN ('replies', 'owners')"
+        )
     with closing(sqlite3.connect(whole, isolation_level=None)) as db:
         sound = [row[0] for row in db.execute("SELECT id FROM replies WHERE id > 250")]
         where = " WHERE id <= 250" if "replies" in damage else ""

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from array import array
 from collections import defaultdict
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import (
-    AT_MS,
     SCHEMA,
     THRESHOLDS,
     after,
     chunk,
     coordinator,
+    hours_in,
+    hours_of,
     line,
     log_file,
     memory_store,
@@ -88,8 +90,9 @@ class History:
             made.append((self._chunk(part, open_files, tail), part.lines))
         before = dict(self.lives)
         applied = self.store.apply([each for each, _ in made])
-        for (each, lines), life in zip(made, applied.lives, strict=True):
-            self._remember(each, lines, life, before)
+        self.all += [line for _, lines in made for line in lines]
+        for (each, _), life in zip(made, applied.lives, strict=True):
+            self._remember(each, life, before)
         self.applied += made
 
     def _chunk(self, part: Part, open_files: dict[str, Chunk], tail: bool) -> Chunk:
@@ -116,22 +119,26 @@ class History:
         change = Change(each.change.file, self.lives[path], None)
         return [(chunk(*lines, change=change, restarted=True, tail_lines=each.tail_lines), lines)]
 
-    def _remember(self, each: Chunk, lines: list[Record], life: Life, before: dict[str, Life]) -> None:
+    def _remember(self, each: Chunk, life: Life, before: dict[str, Life]) -> None:
         path = each.change.file.path
-        self.all += lines
         known = self.lives.get(path) or before.get(path)
         if known is not None and known.id != life.id:
             self.ended.add(known.id)
         self.lives[path] = life
         if not each.restarted:
             behind_it = {row[1:] for row in self.sighted[life.id] if row[0] >= each.start_bytes}
-            again = {(each.start_bytes + at, each.records[which][:3]) for which, at in zip(each.seen_records, each.seen_offsets, strict=True)}
+            seen = zip((each.records[which] for which in each.seen_records), each.seen_offsets, strict=True)
+            again = {(each.start_bytes + at, one[:3]) for one, at in seen if one == self._joined(one[:3])}
             self.taken_back += behind_it - again
             self.sighted[life.id] = [row for row in self.sighted[life.id] if row[0] < each.start_bytes]
         for number, (index, offset) in enumerate(zip(each.seen_records, each.seen_offsets, strict=True)):
             behind = number >= len(each.seen_records) - each.tail_lines
             start = each.cursor.offset_bytes if behind else each.start_bytes
             self.sighted[life.id].append((start, each.start_bytes + offset, each.records[index][:3]))
+
+    def _joined(self, key: tuple[str, str, bool]) -> Record:
+        """All lines of a record; what stands in a file again may be less than what stood there before."""
+        return reduce(merge.join, (each for each in self.all if each[:3] == key))
 
 
 def sightings_in(db: sqlite3.Connection) -> list[Sighting]:
@@ -157,6 +164,7 @@ def check_everything(history: History) -> None:
     replies = replies_of(history.all)
     assert replies_in(db) == replies
     assert summary_in(db) == summary_of(replies.values(), THRESHOLDS)
+    assert hours_in(db) == hours_of(replies.values(), THRESHOLDS)
     expected = sorted((life, offset, key) for life, rows in history.sighted.items() for _, offset, key in rows)
     found = sightings_in(db)
     assert [row for row in found if row[0] in history.sighted] == expected
@@ -372,7 +380,7 @@ def test_kept_records_join_what_is_there(tmp_path: Path) -> None:
     assert store.keep(tmp_path / "old.db", iter(lines)) == 3
     store.apply([chunk(record("msg_2", usage=usage(6)))])
     assert replies_in(store.connection) == replies_of([*lines, record("msg_2", usage=usage(6))])
-    assert [(life.file.path, life.state) for life in store.lives()][0] == (str(tmp_path / "old.db"), "missing")
+    assert next((life.file.path, life.state) for life in store.lives()) == (str(tmp_path / "old.db"), "missing")
     assert {key for _, _, key in sightings_in(store.connection)} == {each[:3] for each in lines}
 
 
@@ -438,6 +446,7 @@ def test_a_price_list_with_other_thresholds_moves_the_tiers(lines: list[Record],
     store.apply([chunk(*lines)])
     again = Store(store.connection, Path("in-memory.db"), thresholds=thresholds)
     assert summary_in(again.connection) == summary_of(replies_of(lines).values(), thresholds)
+    assert hours_in(again.connection) == hours_of(replies_of(lines).values(), thresholds)
     again.apply([chunk(record("msg_9"))])
     assert summary_in(again.connection) == summary_of(replies_of([*lines, record("msg_9")]).values(), thresholds)
 
@@ -458,7 +467,9 @@ def test_no_line_of_a_log_enters_the_store(tmp_path: Path) -> None:
     secret = "the quick brown secret"
     said = [{"type": "text", "text": secret}]
     data = line(usage=usage(3, note=secret, **{secret: 1}), title=secret, content=said)
-    data += b'{"type":"user","message":{"content":"' + secret.encode() + b'"},"usage":"' + secret.encode() + b'"}\n{"usage" ' + secret.encode()
+    data += (
+        b'{"type":"user","message":{"content":"' + secret.encode() + b'"},"usage":"' + secret.encode() + b'"}\n{"usage" ' + secret.encode()
+    )
     data += b"\n"
     logs = write_logs(tmp_path / "logs", {"-home-dev-app/s1.jsonl": data})
     engine = coordinator(logs, tmp_path / "home" / "store.db")

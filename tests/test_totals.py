@@ -103,7 +103,7 @@ def test_a_reply_that_is_not_final_is_a_lower_bound() -> None:
 @pytest.mark.parametrize("said", [{"speed": "warp"}, {"inference_geo": "moon"}, {"service_tier": "gold"}])
 def test_an_assumed_rate_is_a_lower_bound(said: dict[str, str]) -> None:
     """Where a part of the price is not known the standard one is taken, and said to be a lower bound."""
-    counts = counts_of(reply(usage=usage(**said)), PRICES)
+    counts = counts_of(reply(usage={**usage(), **said}), PRICES)
     assert (counts.cost_usd, counts.cost_is_lower_bound) == (counts_of(reply(), PRICES).cost_usd, True)
 
 

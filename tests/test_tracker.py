@@ -133,6 +133,26 @@ def test_hard_links() -> None:
     assert brief(known.look(file("a", 1, size=20))) == [("a", 1, None)]
 
 
+def test_hard_links_in_several_projects() -> None:
+    """A name in another project is another file, for its lines have another owner there (R7)."""
+    known = Known(file("p/a", 1))
+    assert brief(known.look(file("p/a", 1), file("q/a", 1), file("q/b", 1))) == [("q/a", None, None)]
+    assert known.look(file("p/a", 1), file("q/a", 1), file("q/b", 1)) == []
+    changes = known.look(file("p/a", 1, size=20), file("q/a", 1, size=20), file("q/b", 1, size=20))
+    assert brief(changes) == [("p/a", 1, None), ("q/a", 2, None)]
+    assert brief(known.look(file("p/a", 1, size=20), file("q/b", 1, size=20))) == [("q/b", 2, None)]
+
+
+def test_renamed_file_that_was_rewritten_too() -> None:
+    """Its new life is the only one that is known afterwards."""
+    known = Known(file("a", 1))
+    known.source.files = [file("b", 1, size=5)]
+    (change,) = known.tracker.check_changes()
+    assert change.life is not None
+    known.tracker.update_position(Life(9, change.file, "live", START))
+    assert brief(known.look(file("c", 1, size=5))) == [("c", 9, None)]
+
+
 def test_new_hard_links() -> None:
     """Of names that are all new it is the first."""
     assert brief(Known().look(file("a", 1), file("b", 1))) == [("a", None, None)]
@@ -297,6 +317,20 @@ def test_renaming_reads_nothing_again(logs: Logs) -> None:
     assert (metrics.files_read, metrics.entries_parsed) == (1, 0)
     assert logs.source.bytes_read <= 4096
     assert logs.look().metrics.files_read == 0
+
+
+def test_renaming_over_another_log(logs: Logs) -> None:
+    """The file that stood there ends, what it held stays counted, and the one that came goes on."""
+    logs.write("p/a.jsonl", lines(1, 3))
+    logs.write("p/b.jsonl", lines(4, 6))
+    logs.look()
+    (logs.folder / "p/b.jsonl").rename(logs.folder / "p/a.jsonl")
+    assert logs.look().metrics.entries_parsed == 0
+    assert logs.states == {"live": 1, "rewritten": 1}
+    logs.restart()
+    logs.append("p/a.jsonl", lines(7, 7))
+    assert logs.look().metrics.entries_parsed == 1
+    assert logs.counted == numbers(7)
 
 
 def test_moving_to_another_project(logs: Logs) -> None:

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from tokentail import database, queries
 from tokentail.errors import StoreBusyError, StoreError
-from tokentail.model import Change, Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
+from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
 from tokentail.prices import PriceList
 from tokentail.salvage import records_of
 from tokentail.sources import LocalFolders
 from tokentail.store import Store
 from tokentail.tracker import FileTracker
 
-if TYPE_CHECKING:
-    from tokentail.parser import IncrementalParser
-    from tokentail.workers import Outcome
-
 HOT_EVERY_S = 1.0  # how often files are looked at that changed lately
 HEARTBEAT_S = 5.0  # how often a process that watches says so when it finds nothing
 ALL_EVERY_S = 5.0  # and all the others, new ones included
 HOT_S = 600.0  # what "lately" means
 BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
-HELPER_SHARE = 0.5  # of a large backlog's bytes: what a second process parses meanwhile
-LARGE_BYTES = 256_000_000
 WAIT_S = 10.0  # for another process's pass
 
 Answer = TypeVar("Answer")
@@ -57,6 +50,7 @@ class UpdateCoordinator:
         self._progress = progress
         self._wait_s = wait_s
         self._store: Store | None = None
+        self._opened: tuple[int, int] | None = None
         self._reader: sqlite3.Connection | None = None
         self._tracker = FileTracker(source)
         self._known_version = -1
@@ -99,25 +93,20 @@ class UpdateCoordinator:
         counted = _Counter()
         try:
             with database.locked(self._path, wait_s=self._wait_s):
-                store = self._ready_store(degraded)
-                if store.has_old_rules:
-                    store = self._rederive(degraded, counted)
                 try:
-                    self._read_into(store, hot, counted)
+                    load_changes = self._pass(hot, degraded, counted, started, began)
                 except sqlite3.DatabaseError as error:
-                    store = self._replace_damaged(error, degraded)
-                    self._read_into(store, None, counted)
-                metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
-                if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
-                    store.add_pass(int(started * 1000), metrics._asdict(), idle=metrics.is_idle)
-                    self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+                    self._replace_damaged(error, degraded)
+                    load_changes = self._pass(None, degraded, counted, started, began)
+            files_checked = self._tracker.files_checked
         except StoreBusyError as error:
             if not self._path.exists():
                 raise
             degraded.append(f"{error}; shown is what it had committed")
-            metrics = counted.metrics(0, time.perf_counter() - began)
+            load_changes, files_checked = self._changes_from(self._store), 0
+        metrics = counted.metrics(files_checked, time.perf_counter() - began)
         problems = [*self._tracker.problems, *counted.problems]
-        return Update(int(started * 1000), metrics, problems, degraded, self._changes_from(self._store))
+        return Update(int(started * 1000), metrics, problems, degraded, load_changes)
 
     def answer(self, question: Callable[[sqlite3.Connection, Update], Answer]) -> tuple[Answer, Update]:
         """
@@ -163,6 +152,20 @@ class UpdateCoordinator:
             self._reader.close()
             self._reader = None
 
+    def _pass(
+        self, hot: Iterable[LogFile] | None, degraded: list[str], counted: _Counter, started: float, began: float
+    ) -> Callable[[], list[ReplyChange]]:
+        """Read what is new, and write down that we did; gives a way to load the changes."""
+        store = self._ready_store()
+        if store.has_old_rules:
+            store = self._rederive(degraded, counted)
+        self._read_into(store, hot, counted)
+        metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
+        if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
+            store.add_pass(int(started * 1000), metrics._asdict(), idle=metrics.is_idle)
+            self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+        return self._changes_from(store)
+
     def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: _Counter) -> None:
         for chunks in _batches(self._chunks(hot, counted)):
             applied = store.apply(chunks)
@@ -176,36 +179,36 @@ class UpdateCoordinator:
         changes = list(self._tracker.check_changes(None if hot is None else self._restat(hot)))
         if not changes:
             return
-        total = sum(_unread_bytes(change) for change in changes)
+        # Not at the top: what parsing needs takes time to import, and most passes find nothing new.
+        from tokentail.backlog import read, unread_bytes
+
+        total = sum(map(unread_bytes, changes))
         done = 0
-        for change, outcome in _read(changes, self._source, total):
+        for change, outcome in read(changes, self._source, total):
             if isinstance(outcome, Chunk):
                 yield outcome
                 continue
             if isinstance(outcome, OSError):
                 counted.problems.append(Problem(change.file.path, outcome.strerror or str(outcome)))
             counted.files_read += 1
-            done += _unread_bytes(change)
+            done += unread_bytes(change)
             if self._progress is not None:
                 self._progress(done, total)
 
     def _restat(self, files: Iterable[LogFile]) -> Listing:
         return Listing([fresh for file in files if (fresh := self._source.look_again(file)) is not None], [])
 
-    def _ready_store(self, degraded: list[str]) -> Store:
-        """The open store, with a tracker that knows what it knows; a damaged one is replaced first."""
-        try:
-            store = self._store or self._open()
-            # Another process may have moved the cursors since we looked.
-            version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
-            if self._store is None or version != self._known_version:
-                self._tracker.restore(store.lives())
-                self._known_version = version
-            if self._seen_change is None:
-                self._seen_change = queries.latest_change(store.connection)
-        except sqlite3.DatabaseError as error:
-            return self._replace_damaged(error, degraded)
-        self._store = store
+    def _ready_store(self) -> Store:
+        """The open store, with a tracker that knows what it knows."""
+        is_new = self._store is None
+        store = self._store = self._store or self._open()
+        # Another process may have moved the cursors since we looked.
+        version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
+        if is_new or version != self._known_version:
+            self._tracker.restore(store.lives())
+            self._known_version = version
+        if self._seen_change is None:
+            self._seen_change = queries.latest_change(store.connection)
         return store
 
     def _open(self, path: Path | None = None) -> Store:
@@ -251,6 +254,7 @@ class UpdateCoordinator:
 
     def _reopened(self) -> Store:
         store = self._store = self._open()
+        self._opened = _identity(self._path)
         self._tracker.restore(store.lives())
         self._known_version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
         self._seen_change = queries.latest_change(store.connection)
@@ -309,66 +313,10 @@ def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
         yield batch
 
 
-def _read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iterator[tuple[Change, Outcome | None]]:
-    """Every file's chunks and then None, or an error; a large backlog is parsed by two processes."""
-    # Not at the top: what parsing needs takes 40 ms to import, and most passes find nothing new.
-    from tokentail import workers
-    from tokentail.parser import IncrementalParser
-
-    theirs: list[Change] = []
-    if total_bytes >= workers.WORTH_BYTES and _cores() > 1:
-        changes, theirs = _shared_out(changes, total_bytes)
-    helper = workers.Helper(theirs) if theirs else None
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file that is, or None when there is none."""
     try:
-        parser = IncrementalParser(source, expected_bytes=total_bytes)
-        for change in changes:
-            yield from _parsed(parser, change)
-        if helper is not None:
-            left = {id(change) for change in theirs}
-            for change, outcome in helper.results():
-                if outcome is None:
-                    left.discard(id(change))
-                yield change, outcome
-            # Where the helper was killed, what it did not finish is read here; reading a part of a file again changes nothing.
-            for change in theirs:
-                if id(change) in left:
-                    yield from _parsed(parser, change)
-    finally:
-        if helper is not None:
-            helper.stop()
-
-
-def _cores() -> int:
-    """The processors that we may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _parsed(parser: IncrementalParser, change: Change) -> Iterator[tuple[Change, Outcome | None]]:
-    try:
-        for chunk in parser.parse_new_entries(change):
-            yield change, chunk
-    except OSError as error:
-        yield change, error
-    else:
-        yield change, None
-
-
-def _shared_out(changes: list[Change], total_bytes: int) -> tuple[list[Change], list[Change]]:
-    """Our half of a backlog and the helper's; very large files stay here, where they are read in pieces."""
-    ours: list[Change] = []
-    theirs: list[Change] = []
-    given = 0
-    for change in changes:
-        size = _unread_bytes(change)
-        if size < LARGE_BYTES and given + size <= total_bytes * HELPER_SHARE:
-            theirs.append(change)
-            given += size
-        else:
-            ours.append(change)
-    return ours, theirs
-
-
-def _unread_bytes(change: Change) -> int:
-    return max(change.file.size_bytes - (change.life.cursor.offset_bytes if change.life else 0), 0)
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokentail import merge, periods
 from tokentail.interned import COLUMNS, Interned
-from tokentail.model import Cell, Reply, ReplyChange, Tokens
+from tokentail.model import Cell, Record, Reply, ReplyChange, Tokens
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 
 _REPLY_COLUMNS = ", ".join(("id", "key", *COLUMNS))
@@ -119,6 +119,15 @@ def latest_replies(db: sqlite3.Connection, limit: int) -> list[Reply]:
 def replies_since(db: sqlite3.Connection, start_ms: int) -> list[Reply]:
     """Every reply from a moment on, oldest first."""
     return _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE at_ms >= ? ORDER BY at_ms, key", (start_ms,))
+
+
+def records_of(db: sqlite3.Connection, group: str) -> list[Record]:
+    """What the store keeps of a group, before it is resolved."""
+    rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM records WHERE group_text = ?", (group,)).fetchall()
+    if not rows:  # a lone record is its reply
+        rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM replies WHERE key = ?", (merge.escape(group),)).fetchall()
+    interned = Interned(db, ())
+    return [interned.record(group, row) for row in rows]
 
 
 def latest_change(db: sqlite3.Connection) -> int:

@@ -88,7 +88,8 @@ def _rows(connection: sqlite3.Connection, table: str, columns: str) -> Iterator[
     last = 0
     while True:
         try:
-            for last, *row in connection.execute(f"SELECT id, {columns} FROM {table} WHERE id > ? ORDER BY id", (last,)):
+            for number, *row in connection.execute(f"SELECT id, {columns} FROM {table} WHERE id > ? ORDER BY id", (last,)):
+                last = number
                 yield row
             return
         except (sqlite3.DatabaseError, OverflowError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokentail import database, merge
-from tokentail.interned import Interned
+from tokentail.interned import COLUMNS, Interned
 from tokentail.ledger import Group, Ledger, RecordKey, Tally
 from tokentail.model import RULES_VERSION, START, Change, Chunk, Cursor, Life, LogFile, Record
 
@@ -63,8 +63,8 @@ class Store:
         """Every file life that has not ended."""
         new = tuple.__new__  # ten thousand files are usual, and this makes a named tuple without a call into Python
         return [
-            new(Life, (row[0], new(LogFile, (*map(_name, row[1:4]), *row[4:9])), row[9], new(Cursor, row[10:])))
-            if bytes in map(type, row[1:4])
+            new(Life, (row[0], new(LogFile, (*map(_name, row[1:4]), *map(int, row[4:9]))), row[9], new(Cursor, row[10:])))
+            if bytes in map(type, row[1:9])
             else new(Life, (row[0], new(LogFile, row[1:9]), row[9], new(Cursor, row[10:])))
             for row in self.connection.execute(_SELECT_LIVES)
         ]
@@ -166,7 +166,7 @@ class Store:
             raise
 
     def _place(self, chunks: Sequence[Chunk]) -> list[Life]:
-        """Write each chunk's file and cursor; a restarted file gets a new life, and the ones it replaces end."""
+        """Write each chunk's file and cursor; a restarted file gets a new life and its old one ends, as does one that the file replaces."""
         lives: list[Life] = []
         placed: dict[int, tuple[Life, int]] = {}  # with their malformed lines; a life may begin and end in one commit
         latest: dict[str, tuple[Life, int]] = {}
@@ -175,8 +175,8 @@ class Store:
         for chunk in chunks:
             file = chunk.change.file
             before, malformed = latest.get(file.path) or self._before(chunk.change)
+            ended += [(life.id,) for life in (before if chunk.restarted else None, chunk.change.ends) if life is not None]
             if chunk.restarted:
-                ended += [(life.id,) for life in (before, chunk.change.ends) if life is not None]
                 before, malformed = None, 0
             life = Life(before.id if before else next_id, file, "live", chunk.cursor)
             next_id += before is None
@@ -207,8 +207,7 @@ class Store:
             seen = array("I", map(numbers.__getitem__, chunk.seen_records))
             # A last line without its newline is read again with the next chunk: what was seen behind the cursor is seen anew.
             if not chunk.restarted:
-                again = {number for number, offset in zip(seen, chunk.seen_offsets, strict=True) if not offset}
-                self._take_back(life, chunk.start_bytes, again)
+                self._take_back(chunk, life, ids)
             behind = len(seen) - chunk.tail_lines
             if behind:
                 rows.append((life.id, chunk.start_bytes, _packed(seen[:behind]), _packed(chunk.seen_offsets[:behind])))
@@ -216,19 +215,34 @@ class Store:
                 rows.append((life.id, chunk.cursor.offset_bytes, _packed(seen[behind:]), _packed(array("I", [0] * chunk.tail_lines))))
         self.connection.executemany(_INSERT_SIGHTINGS, rows)
 
-    def _take_back(self, life: Life, start_bytes: int, again: set[int]) -> None:
-        """Forget what was seen behind the cursor; what is not seen again there was removed, so it stays as part of a life that ended."""
-        query = "SELECT records FROM sightings WHERE file = ? AND start_bytes >= ?"
-        behind = self.connection.execute(query, (life.id, start_bytes)).fetchall()
+    def _take_back(self, chunk: Chunk, life: Life, ids: dict[RecordKey, int]) -> None:
+        """
+        Forget what was seen behind the cursor.
+
+        What is not seen again there, or was more than what is seen now, was removed: it stays as part of a life that ended.
+        """
+        place = (life.id, chunk.start_bytes)
+        behind = self.connection.execute("SELECT records FROM sightings WHERE file = ? AND start_bytes >= ?", place).fetchall()
         if not behind:
             return
-        self.connection.execute("DELETE FROM sightings WHERE file = ? AND start_bytes >= ?", (life.id, start_bytes))
+        self.connection.execute("DELETE FROM sightings WHERE file = ? AND start_bytes >= ?", place)
+        first = [chunk.records[index] for index, offset in zip(chunk.seen_records, chunk.seen_offsets, strict=True) if not offset]
+        again = {ids[record[:3]] for record in first if self._record(ids[record[:3]]) == record}
         removed = sorted({number for (packed,) in behind for number in _unpacked(packed)} - again)
         if removed:
             ended = int(self.connection.execute("SELECT max(id) + 1 FROM files").fetchone()[0])
             self.connection.execute(_INSERT_FILE, self._file_row(Life(ended, life.file, "rewritten", life.cursor), 0))
-            row = (ended, start_bytes, _packed(array("I", removed)), _packed(array("I", [0] * len(removed))))
+            row = (ended, chunk.start_bytes, _packed(array("I", removed)), _packed(array("I", [0] * len(removed))))
             self.connection.execute(_INSERT_SIGHTINGS, row)
+
+    def _record(self, number: int) -> Record:
+        """The record of that number: a lone one is its reply."""
+        query = f"SELECT group_text, {', '.join(COLUMNS)} FROM records WHERE id = ?"
+        row = self.connection.execute(query, (number,)).fetchone()
+        if row is not None:
+            return self._interned.record(row[0], row[1:])
+        row = self.connection.execute(f"SELECT key, {', '.join(COLUMNS)} FROM replies WHERE id = ?", (number,)).fetchone()
+        return self._interned.record(merge.group_of_key(row[0]), row[1:])
 
     def _write_rejects(self, chunks: Sequence[Chunk], lives: Sequence[Life]) -> None:
         for chunk, life in zip(chunks, lives, strict=True):

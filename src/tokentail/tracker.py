@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from tokentail.formats import FORMATS, Format
 from tokentail.model import Change, Life, Listing, LogFile, Problem, Source
@@ -10,28 +10,36 @@ from tokentail.sources.local import is_gone
 
 
 class FileTracker:
-    """Compares what the source lists with what is known; opens no file."""
+    """
+    Compares what the source lists with what is known; opens no file.
+
+    A file is an inode and what its path says about its lines: a file that moves to another project is another file, and
+    so is a hard link there.
+    """
 
     def __init__(self, source: Source, *, format: Format = FORMATS[0], is_gone: Callable[[LogFile, Sequence[str]], bool] = is_gone) -> None:
         self._source = source
         self._format = format
         self._is_gone = is_gone
-        self._by_inode: dict[tuple[int, int], Life] = {}
+        self._lives: dict[int, Life] = {}
         self._by_path: dict[str, Life] = {}
+        self._by_inode: dict[tuple[int, int], list[int]] = {}  # the lives' ids
+        self._moving: set[int] = set()  # lives that the changes of this pass find under another path
         self._restated: dict[int, Life] = {}
         self.files_checked = 0
         self.problems: list[Problem] = []
 
     def restore(self, lives: Iterable[Life]) -> None:
         """Start from what the store knows: the lives that have not ended."""
-        self._by_inode, self._by_path, self._restated = {}, {}, {}
-        for life in sorted(lives, key=lambda life: life.state == "live"):  # the living one goes before a dead one of the same inode
+        self._lives, self._by_path, self._by_inode, self._restated = {}, {}, {}, {}
+        for life in lives:
             self.track_file(life)
 
     def track_file(self, life: Life) -> None:
         """Know a life from now on."""
-        self._by_inode[life.file.device, life.file.inode] = life
-        self._by_path[life.file.path] = life
+        self._forget(self._lives.get(life.id))
+        self._lives[life.id] = self._by_path[life.file.path] = life
+        self._by_inode.setdefault((life.file.device, life.file.inode), []).append(life.id)
 
     def active_since(self, at_s: float) -> list[LogFile]:
         """The known files that were written at or after a moment, in seconds since 1970."""
@@ -49,32 +57,33 @@ class FileTracker:
         """
         listing = only or self._source.list_files()
         self.files_checked, self.problems = len(listing.files), listing.problems
-        here = self._one_path_an_inode(listing.files)
+        here = self._one_path_a_file(listing.files)
+        standing = {file.path: file[3:5] for file in here}
         seen: set[int] = set()
         changed: list[Change] = []
         for file in here:
-            life = self._by_inode.get((file.device, file.inode))
-            # Its lines belong to somebody else now: they are read anew, as those of another file.
-            if life is not None and life.file.relative != file.relative and self._format.place(life.file) != self._format.place(file):
-                life = None
+            life = self._by_path.get(file.path)
+            if life is None or life.file[3:5] != file[3:5] or (life.file[1:3] != file[1:3] and not self._in_one_place(life.file, file)):
+                life = self._moved_here(file, standing)
             if life is not None:
                 seen.add(life.id)
                 if life.file[0] == file[0] and life.file[5:] == file[5:] and life.state == "live":
                     continue
             changed.append(Change(file, life, None))
+        self._moving = {change.life.id for change in changed if change.life and change.life.file.path != change.file.path}
         if only is None and len(seen) < len(self._by_path):
-            self._mark_missing(seen, {file.path for file in here})
+            self._mark_missing(seen, standing.keys())
         for change in changed:
             yield self._with_ended(change, seen)
 
     def update_position(self, life: Life) -> None:
         """A read was committed: remember where it ended."""
-        moved = self._by_inode.get((life.file.device, life.file.inode))
-        if moved is not None and moved.id == life.id and self._by_path.get(moved.file.path) is moved:
-            del self._by_path[moved.file.path]
         before = self._by_path.get(life.file.path)
-        if before is not None and before.id != life.id:
-            self._forget_inode(before)
+        if before is not None and before.id not in self._moving:
+            self._forget(before)
+        if life.id not in self._lives:  # a new life of a known file, maybe under a new name: the one it had has ended
+            for other in self._same_file(life.file):
+                self._forget(other)
         self.track_file(life)
 
     def persist(self) -> list[Life]:
@@ -82,23 +91,41 @@ class FileTracker:
         restated, self._restated = list(self._restated.values()), {}
         return restated
 
-    def _one_path_an_inode(self, files: list[LogFile]) -> list[LogFile]:
-        """Hard links are one file: under the path that is known already, or else the first."""
-        chosen: dict[tuple[int, int], LogFile] = {}
-        for file in files:
-            inode = (file.device, file.inode)
-            if inode not in chosen or ((life := self._by_inode.get(inode)) is not None and life.file.path == file.path):
-                chosen[inode] = file
+    def _one_path_a_file(self, files: list[LogFile]) -> list[LogFile]:
+        """Hard links in one place are one file: under the path that is known already, or else the first."""
+        inodes = [file[3:5] for file in files]
+        if len(set(inodes)) == len(inodes):
+            return files
+        met: set[tuple[int, int]] = set()
+        several = {inode for inode in inodes if inode in met or met.add(inode)}  # type: ignore[func-returns-value]  # None is what it is for
+        chosen: dict[tuple[object, ...], LogFile] = {}
+        for file, inode in zip(files, inodes, strict=True):
+            key = (*inode, self._format.place(file)) if inode in several else inode
+            known = self._by_path.get(file.path)
+            if key not in chosen or (known is not None and known.file[3:5] == inode):
+                chosen[key] = file
         return list(chosen.values())
+
+    def _moved_here(self, file: LogFile, standing: Mapping[str, tuple[int, int]]) -> Life | None:
+        """The life of a file that was known by another path, where another inode stands now or none."""
+        return next((life for life in self._same_file(file) if standing.get(life.file.path) != life.file[3:5]), None)
+
+    def _same_file(self, file: LogFile) -> list[Life]:
+        """The known lives of that inode in that place."""
+        lives = [self._lives[number] for number in self._by_inode.get((file.device, file.inode), ())]
+        return [life for life in lives if self._in_one_place(life.file, file)]
+
+    def _in_one_place(self, one: LogFile, other: LogFile) -> bool:
+        return self._format.place(one) == self._format.place(other)
 
     def _with_ended(self, change: Change, seen: set[int]) -> Change:
         """A new inode at a known path ends the life that was there, unless that one only moved."""
         before = self._by_path.get(change.file.path)
-        if before is None or before.id in seen or (change.life is not None and before.id == change.life.id):
+        if before is None or before.id in seen:
             return change
         return change._replace(ends=before)
 
-    def _mark_missing(self, seen: set[int], paths: set[str]) -> None:
+    def _mark_missing(self, seen: set[int], paths: Collection[str]) -> None:
         for life in list(self._by_path.values()):
             if life.id in seen or life.state != "live" or life.file.path in paths:
                 continue
@@ -107,8 +134,12 @@ class FileTracker:
                 self.track_file(missing)
                 self._restated[missing.id] = missing
 
-    def _forget_inode(self, life: Life) -> None:
-        inode = (life.file.device, life.file.inode)
-        known = self._by_inode.get(inode)
-        if known is not None and known.id == life.id:
-            del self._by_inode[inode]
+    def _forget(self, life: Life | None) -> None:
+        if life is None or self._lives.pop(life.id, None) is None:
+            return
+        if (here := self._by_path.get(life.file.path)) is not None and here.id == life.id:
+            del self._by_path[life.file.path]
+        numbers = self._by_inode[life.file.device, life.file.inode]
+        numbers.remove(life.id)
+        if not numbers:
+            del self._by_inode[life.file.device, life.file.inode]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
 from array import array
-from typing import NamedTuple
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
 
-from tokentail import merge, queries
-from tokentail.model import Reply
+from tokentail import merge, periods, queries
+from tokentail.model import Record, Reply
+from tokentail.periods import HOUR_MS, QUARTER_MS
 from tokentail.recount import Place, Recount
 
 MAX_SHOWN = 50
 
 
 class Difference(NamedTuple):
-    """A reply on which the store and the logs disagree."""
+    """A reply on which the store and the logs disagree, or a summary on which the store disagrees with itself."""
 
     key: str
     why: str
@@ -40,25 +46,27 @@ def verify(db: sqlite3.Connection, recount: Recount) -> Verdict:
     Would merging the full re-read into the store change nothing, and is all that the store has beyond it accounted for?
 
     A reply may stand in the store with more than the logs hold now only if some of its lines were in files that are gone
-    or in a life that a rewrite ended.
+    or in a life that a rewrite ended. And do the summaries, which reports are made from, hold what the replies add up to?
     """
     stored = {reply.key: reply for reply in queries.replies_since(db, 0)}
-    standing = _standing(db)
+    states = _states(db)
     found = {reply.key: reply for reply in recount.replies}
     differences = []
     for key, reply in found.items():
-        why = _compare(stored.get(key), reply, standing.get(key, frozenset()))
-        if why:
+        group = merge.group_of_key(key)
+        why = _compare(stored.get(key), reply)
+        if why and not (states[group] - {"live"} and _is_beyond(queries.records_of(db, group), reply)):
             differences.append(Difference(key, why, recount.sightings.get(key, [])))
+    in_logs = {merge.group_of_key(key) for key in found}
     deleted = rewritten = 0
     for key in stored.keys() - found.keys():
-        states = standing.get(key, frozenset())
-        if "live" in states or not states:
+        group = merge.group_of_key(key)
+        if not states[group] or ("live" in states[group] and not (states[group] - {"live"} and group in in_logs)):
             differences.append(Difference(key, "the store has it, and no line of the logs gives it", _places(db, key)))
-        elif "missing" in states:
-            deleted += 1
-        else:
-            rewritten += 1
+        elif "live" not in states[group]:
+            deleted += "missing" in states[group]
+            rewritten += "missing" not in states[group]
+    differences += _wrong_summaries(db, stored.values())
     return Verdict(len(found), len(stored), deleted, rewritten, sorted(differences))
 
 
@@ -75,51 +83,92 @@ def verdict_text(verdict: Verdict, recount: Recount) -> str:
         lines += [f"  {reject.path}: at byte {reject.offset_bytes}: {reject.reason}" for reject in recount.rejects[:MAX_SHOWN]]
     if verdict.agrees:
         return "\n".join([*lines, "The store and the logs agree."])
-    lines.append(f"They DISAGREE on {len(verdict.differences):,} replies:")
+    lines.append(f"They DISAGREE in {len(verdict.differences):,} places:")
     for difference in verdict.differences[:MAX_SHOWN]:
         lines.append(f"  {difference.key}: {difference.why}")
         lines += [f"    {place.path}: at byte {place.offset_bytes}" for place in difference.places[:10]]
     return "\n".join(lines)
 
 
-def _compare(stored: Reply | None, found: Reply, states: frozenset[str]) -> str:
+def _compare(stored: Reply | None, found: Reply) -> str:
     if stored is None:
         return "the logs give it, and the store does not have it"
     # Flags only say how a number was read; all that is counted is compared.
     ours, theirs = stored._replace(flags=0), found._replace(flags=0)
-    if ours == theirs:
-        return ""
     names = [name for name in Reply._fields if getattr(ours, name) != getattr(theirs, name)]
-    if states - {"live"} and _is_beyond(ours, theirs):
-        return ""
     return "; ".join(f"{name}: store {getattr(stored, name)!r}, logs {getattr(found, name)!r}" for name in names)
 
 
-def _is_beyond(stored: Reply, found: Reply) -> bool:
-    """Does the store's reply hold at least all that the logs' does?"""
+def _is_beyond(records: list[Record], found: Reply) -> bool:
+    """Do a group's records hold at least all that the logs say of a reply of it, whichever replies they make in the store?"""
+    if not records:
+        return False
+    whole = reduce(merge.join, (record._replace(request_id="", sidechain=False) for record in records))
     return (
-        stored.at_ms <= found.at_ms
-        and stored.tokens.output >= found.tokens.output
-        and stored.final >= found.final
-        and stored.web_searches >= found.web_searches
-        and stored.owner <= found.owner
+        whole.at_ms <= found.at_ms
+        and whole.tokens.output >= found.tokens.output
+        and whole.final >= found.final
+        and whole.web_searches >= found.web_searches
+        and whole.owner <= found.owner
     )
 
 
-def _standing(db: sqlite3.Connection) -> dict[str, frozenset[str]]:
-    """For each reply key, the states of the file lives that its group was sighted in."""
-    states: dict[int, set[str]] = {}
+def _states(db: sqlite3.Connection) -> defaultdict[str, set[str]]:
+    """For each group of records, the states of the file lives that it was sighted in."""
+    by_record: dict[int, set[str]] = {}
     for state, packed in db.execute("SELECT files.state, records FROM sightings JOIN files ON files.id = sightings.file"):
         for record in set(_unpacked(packed)):
-            states.setdefault(record, set()).add(state)
-    group_states: dict[str, set[str]] = {}
+            by_record.setdefault(record, set()).add(state)
+    states: defaultdict[str, set[str]] = defaultdict(set)
     for record, group in db.execute("SELECT id, group_text FROM records"):
-        group_states.setdefault(group, set()).update(states.get(record, ()))
-    standing: dict[str, frozenset[str]] = {}
+        states[group] |= by_record.get(record, set())
     for number, key in db.execute("SELECT id, key FROM replies"):
-        group = merge.group_of_key(key)
-        standing[key] = frozenset(group_states[group] if group in group_states else states.get(number, ()))
-    return standing
+        states[merge.group_of_key(key)] |= by_record.get(number, set())
+    return states
+
+
+_Sums = defaultdict[tuple[Any, ...], list[int]]  # (quarter or hour, model, project, prompt class, speed, geo, service tier)
+_COUNTERS = "input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches"
+_SELECT_QUARTERS = f"""
+SELECT quarter, models.name, projects.name, prompt_class, speed, geo, service_tier, {_COUNTERS}
+FROM quarters JOIN names AS models ON models.id = model JOIN names AS projects ON projects.id = project JOIN tiers ON tiers.id = tier"""
+_SELECT_HOURS = f"""
+SELECT hour, models.name, '', prompt_class, speed, geo, service_tier, {_COUNTERS}
+FROM hours JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier"""
+
+
+def _wrong_summaries(db: sqlite3.Connection, replies: Iterable[Reply]) -> list[Difference]:
+    """The rows of the summaries that are not what the replies add up to."""
+    quarters = _sums(db, replies)
+    hours: _Sums = defaultdict(lambda: [0] * 8)
+    for (quarter, model, _, *tier), counts in quarters.items():
+        _add(hours[quarter // 4, model, "", *tier], counts)
+    differences = []
+    for unit_ms, right, query in ((QUARTER_MS, quarters, _SELECT_QUARTERS), (HOUR_MS, hours, _SELECT_HOURS)):
+        kept = {row[:7]: list(row[7:]) for row in db.execute(query)}
+        for key in right.keys() | kept.keys():
+            ours, theirs = kept.get(key, "nothing"), right.get(key, "nothing")
+            if ours != theirs:
+                name = f"the summary of {periods.at(key[0] * unit_ms):%Y-%m-%d %H:%M} UTC, {' '.join(filter(None, map(str, key[1:])))}"
+                differences.append(Difference(name, f"it holds {ours}, the replies in the store add up to {theirs}", []))
+    return differences
+
+
+def _sums(db: sqlite3.Connection, replies: Iterable[Reply]) -> _Sums:
+    """What the summary by quarters of an hour must hold."""
+    thresholds = json.loads(db.execute("SELECT value FROM meta WHERE name = 'thresholds'").fetchone()[0])
+    sums: _Sums = defaultdict(lambda: [0] * 8)
+    for reply in replies:
+        own = (reply.model, reply.tokens, (1, not reply.final, reply.web_searches))
+        for model, tokens, counts in (own, *((extra.model, extra.tokens, (0, 0, 0)) for extra in reply.extras)):
+            tier = (bisect_left(thresholds, tokens.prompt), reply.speed, reply.geo, reply.service_tier)
+            _add(sums[reply.at_ms // QUARTER_MS, model, reply.owner.project, *tier], (*tokens, *counts))
+    return sums
+
+
+def _add(sums: list[int], counts: Sequence[int]) -> None:
+    for index, count in enumerate(counts):
+        sums[index] += count
 
 
 def _places(db: sqlite3.Connection, key: str) -> list[Place]:

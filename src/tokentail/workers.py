@@ -16,9 +16,8 @@ from tokentail.model import Change, Chunk, Cursor, Life, LogFile, Owner, Record,
 from tokentail.parser import IncrementalParser
 from tokentail.sources import LocalFolders
 
-# Below this, starting a process (0.1 s) costs more than it saves.
-WORTH_BYTES = 48_000_000
 _FRAME_RECORDS = 2_000
+_SIZE_BYTES = 8  # in front of each frame: its length
 _START = "from tokentail.workers import main; main()"
 
 Outcome = Chunk | OSError
@@ -52,12 +51,12 @@ class Helper:
         self._process.wait()
         with self._results as results:
             results.seek(0)
-            while True:
-                try:
-                    frame = marshal.load(results)
-                except (EOFError, ValueError, TypeError):
-                    return
-                yield from _unpacked(frame, self._changes)
+            while len(size := results.read(_SIZE_BYTES)) == _SIZE_BYTES:
+                # Read first and unpacked then: marshal.load asks a file for a few bytes at a time.
+                packed = results.read(int.from_bytes(size))
+                if len(packed) < int.from_bytes(size):
+                    return  # it was killed while it wrote this
+                yield from _unpacked(marshal.loads(packed), self._changes)
 
     def stop(self) -> None:
         """End the process, wherever it is."""
@@ -108,7 +107,8 @@ class _Frame:
         self._chunks.append((index,))
 
     def write(self) -> None:
-        marshal.dump((self._chunks, *_columns(self._records)), self._out)
+        packed = marshal.dumps((self._chunks, *_columns(self._records)))
+        self._out.write(len(packed).to_bytes(_SIZE_BYTES) + packed)
         self._out.flush()
         self._clear()
 
