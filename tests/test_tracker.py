@@ -95,6 +95,16 @@ def test_two_files_that_swap_names() -> None:
     assert known.look(file("a", 2), file("b", 1)) == []
 
 
+def test_swap_of_which_one_half_cannot_be_read() -> None:
+    """The file that could not be read under its new name keeps its life until it can."""
+    known = Known(file("a", 1), file("b", 2))
+    known.source.files = [file("a", 2), file("b", 1)]
+    first, second = known.tracker.check_changes()
+    assert first.life is not None
+    known.tracker.update_position(first.life._replace(file=first.file))
+    assert brief([second]) == brief(known.look(file("a", 2), file("b", 1))) == [("b", 1, None)]
+
+
 def test_three_files_that_change_names_in_a_ring() -> None:
     """The same for any ring of names."""
     known = Known(file("a", 1), file("b", 2), file("c", 3))

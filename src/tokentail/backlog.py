@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tokentail.model import Change, Chunk
@@ -32,15 +33,12 @@ def read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Itera
         for change in changes:
             yield from _parsed(parser, change)
         if helper is not None:
-            left = {id(change) for change in theirs}
-            for change, outcome in helper.results():
-                if outcome is None:
-                    left.discard(id(change))
-                yield change, outcome
-            # Where the helper was killed, what it did not finish is read here; reading a part of a file again changes nothing.
-            for change in theirs:
-                if id(change) in left:
-                    yield from _parsed(parser, change)
+            left = deque(theirs)
+            for outcomes in _whole_files(helper.results()):
+                left.popleft()  # they come in the order given
+                yield from outcomes
+            for change in left:  # what a helper that was killed did not finish
+                yield from _parsed(parser, change)
     finally:
         if helper is not None:
             helper.stop()
@@ -76,6 +74,16 @@ def _shared_out(changes: list[Change], total_bytes: int) -> tuple[list[Change], 
         else:
             ours.append(change)
     return ours, theirs
+
+
+def _whole_files(results: Iterable[tuple[Change, Outcome | None]]) -> Iterator[list[tuple[Change, Outcome | None]]]:
+    """The results file by file; a file that was not finished is left out, to be read again from where it was before."""
+    outcomes: list[tuple[Change, Outcome | None]] = []
+    for result in results:
+        outcomes.append(result)
+        if not isinstance(result[1], Chunk):
+            yield outcomes
+            outcomes = []
 
 
 def _helper(changes: list[Change]) -> Helper:

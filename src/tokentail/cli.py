@@ -249,8 +249,8 @@ def _run_screen(args: argparse.Namespace) -> int:
         if not _on_terminal():
             from tokentail.reports.overview import overview, overview_text
 
-            zone, update = _zone(args), coordinator.check_for_updates()
-            seen = overview(coordinator.db, price_list, zone, update.started_at_ms)
+            zone = _zone(args)
+            seen, update = coordinator.answer(lambda db, update: overview(db, price_list, zone, update.started_at_ms))
             sys.stdout.write(overview_text(seen, update, zone, text.Style.of(sys.stdout, os.environ)))
             return _tell_problems(update.problems)
         from tokentail.tui.app import run_screen
