@@ -498,3 +498,18 @@ def test_half_a_surrogate_pair_does_not_stop_a_pass(tmp_path: Path) -> None:
     engine.check_for_updates()
     assert {reply.id for reply in replies_in(engine.db).values()} == {"msg_1", "x\ufffd", "msg_2"}
     engine.close()
+
+
+def test_changes_are_dropped_before_a_pass_and_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much one pass changes, a follower is told all of it; what is older than the newest few is dropped later."""
+    monkeypatch.setattr("tokentail.store.MAX_CHANGES", 3)
+    store = memory_store()
+    for number in range(9):  # the first fill of an empty store is no news
+        store.apply([chunk(record(f"msg_{number}"))])
+    kept = "SELECT count(*), max(seq) FROM changes"
+
+    assert store.connection.execute(kept).fetchone() == (8, 8)
+    store.trim_changes()
+    assert store.connection.execute(kept).fetchone() == (3, 8)
+    store.trim_changes()
+    assert store.connection.execute(kept).fetchone() == (3, 8)

@@ -167,6 +167,7 @@ class UpdateCoordinator:
         return self._changes_from(store)
 
     def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: _Counter) -> None:
+        store.trim_changes()
         for chunks in _batches(self._chunks(hot, counted)):
             applied = store.apply(chunks)
             counted.add(chunks, applied.tally)

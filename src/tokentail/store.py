@@ -87,6 +87,13 @@ class Store:
             self._write_changes(tally.changes)
         return Applied(lives, tally)
 
+    def trim_changes(self) -> None:
+        """Drop the oldest changes. Before a pass, not in it: however much one pass changes, its followers are told all of it."""
+        first, last = self.connection.execute("SELECT (SELECT min(seq) FROM changes), (SELECT max(seq) FROM changes)").fetchone()
+        if first is not None and last - first >= MAX_CHANGES:
+            with self._transaction():
+                self.connection.execute("DELETE FROM changes WHERE seq <= ?", (last - MAX_CHANGES,))
+
     def keep(self, origin: Path, records: Iterable[Record]) -> int:
         """
         Join records that came from no log: those of a damaged store. Gives how many there were.
@@ -262,7 +269,6 @@ class Store:
     def _write_changes(self, changes: list[tuple[str, str]]) -> None:
         if changes:
             self.connection.executemany("INSERT INTO changes (event, key) VALUES (?, ?)", changes)
-            self.connection.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (MAX_CHANGES,))
 
 
 def _join_all(chunks: Sequence[Chunk]) -> Group:
