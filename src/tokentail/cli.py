@@ -32,11 +32,7 @@ def main(argv: Sequence[str]) -> int:
         0 done, 1 a file, source or store could not be read or written, 2 wrong usage.
     """
     try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as stop:  # argparse has said what it had to say
-        return int(stop.code or 0)
-    try:
-        code: int = args.run(args)
+        code = _run(argv)
         sys.stdout.flush()
         return code
     except TokentailError as error:
@@ -48,6 +44,15 @@ def main(argv: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as stop:  # argparse has said what it had to say
+        return int(stop.code or 0)
+    code: int = args.run(args)
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
