@@ -81,6 +81,7 @@ class Writer:
         for chunk in chunks:
             chunk.change = Change(chunk.change.file, self._lives.get(chunk.change.file.path), None)
         began = time.perf_counter()
+        self._store.trim_changes()  # as before every pass
         applied = self._store.apply(chunks)
         self.took_s += time.perf_counter() - began
         self._lives.update((life.file.path, life) for life in applied.lives)

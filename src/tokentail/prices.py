@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Set
 from datetime import date
 from functools import cache, lru_cache
@@ -100,6 +100,10 @@ class PriceList:
         self.made_from = self._book.made_from
         tiers = (tier for model in self._book.models.values() for price in model.prices for tier in price.tiers)
         self.thresholds: tuple[int, ...] = tuple(sorted({tier.above_tokens for tier in tiers} - {0}))
+        # Between two of these days no price changes, so a rate is looked up once for all days between them.
+        self._changes = sorted(
+            {day for model in self._book.models.values() for part in (*model.prices, *model.fast) for day in (part.first_day, part.until_day)}
+        )
         self._memo = lru_cache(maxsize=_MEMO_SIZE)(self._find)
 
     def prompt_class(self, prompt_tokens: int) -> int:
@@ -115,7 +119,9 @@ class PriceList:
         Raises:
             IndexError: there is no such prompt class in this list.
         """
-        return self._memo((model, at_ms // _DAY_MS, prompt_class, speed, geo, service_tier))
+        changes = bisect_right(self._changes, at_ms // _DAY_MS)
+        same_day = self._changes[changes - 1] if changes else _LONG_AGO
+        return self._memo((model, same_day, prompt_class, speed, geo, service_tier))
 
     def models(self) -> Iterator[PriceRow]:
         """Every price of every model, by name; then standard before fast, oldest first, shortest prompt first."""
