@@ -1,8 +1,10 @@
-"""The only place that knows how a record becomes a row and back: names, owners, forms and price tiers are stored once, by number."""
+"""The only place that knows how records and sightings become rows and back: names, owners, forms and tiers stand there by number."""
 
 from __future__ import annotations
 
 import sqlite3
+import sys
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -140,3 +142,19 @@ def _tier_row(value: tuple[str, int]) -> tuple[int, str, str, str]:
     form, prompt_class = value
     said = merge.form_of(form)
     return prompt_class, said.speed, said.geo, said.service_tier
+
+
+def pack_numbers(numbers: array[int]) -> bytes:
+    """32-bit numbers, little end first."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def unpack_numbers(stored: bytes) -> array[int]:
+    """The numbers that `pack_numbers` packed."""
+    numbers = array("I")
+    numbers.frombytes(stored)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

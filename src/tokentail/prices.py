@@ -102,7 +102,12 @@ class PriceList:
         self.thresholds: tuple[int, ...] = tuple(sorted({tier.above_tokens for tier in tiers} - {0}))
         # Between two of these days no price changes, so a rate is looked up once for all days between them.
         self._changes = sorted(
-            {day for model in self._book.models.values() for part in (*model.prices, *model.fast) for day in (part.first_day, part.until_day)}
+            {
+                day
+                for model in self._book.models.values()
+                for part in (*model.prices, *model.fast)
+                for day in (part.first_day, part.until_day)
+            }
         )
         self._memo = lru_cache(maxsize=_MEMO_SIZE)(self._find)
 

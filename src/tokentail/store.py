@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokentail import database, merge
-from tokentail.interned import COLUMNS, Interned
+from tokentail.interned import COLUMNS, Interned, pack_numbers, unpack_numbers
 from tokentail.ledger import Group, Ledger, RecordKey, Tally
 from tokentail.model import RULES_VERSION, START, Change, Chunk, Cursor, Life, LogFile, Record
 
@@ -217,9 +216,11 @@ class Store:
                 self._take_back(chunk, life, ids)
             behind = len(seen) - chunk.tail_lines
             if behind:
-                rows.append((life.id, chunk.start_bytes, _packed(seen[:behind]), _packed(chunk.seen_offsets[:behind])))
+                rows.append((life.id, chunk.start_bytes, pack_numbers(seen[:behind]), pack_numbers(chunk.seen_offsets[:behind])))
             if chunk.tail_lines:
-                rows.append((life.id, chunk.cursor.offset_bytes, _packed(seen[behind:]), _packed(array("I", [0] * chunk.tail_lines))))
+                rows.append(
+                    (life.id, chunk.cursor.offset_bytes, pack_numbers(seen[behind:]), pack_numbers(array("I", [0] * chunk.tail_lines)))
+                )
         self.connection.executemany(_INSERT_SIGHTINGS, rows)
 
     def _take_back(self, chunk: Chunk, life: Life, ids: dict[RecordKey, int]) -> None:
@@ -235,11 +236,11 @@ class Store:
         self.connection.execute("DELETE FROM sightings WHERE file = ? AND start_bytes >= ?", place)
         first = [chunk.records[index] for index, offset in zip(chunk.seen_records, chunk.seen_offsets, strict=True) if not offset]
         again = {ids[record[:3]] for record in first if self._record(ids[record[:3]]) == record}
-        removed = sorted({number for (packed,) in behind for number in _unpacked(packed)} - again)
+        removed = sorted({number for (packed,) in behind for number in unpack_numbers(packed)} - again)
         if removed:
             ended = int(self.connection.execute("SELECT max(id) + 1 FROM files").fetchone()[0])
             self.connection.execute(_INSERT_FILE, self._file_row(Life(ended, life.file, "rewritten", life.cursor), 0))
-            row = (ended, chunk.start_bytes, _packed(array("I", removed)), _packed(array("I", [0] * len(removed))))
+            row = (ended, chunk.start_bytes, pack_numbers(array("I", removed)), pack_numbers(array("I", [0] * len(removed))))
             self.connection.execute(_INSERT_SIGHTINGS, row)
 
     def _record(self, number: int) -> Record:
@@ -301,18 +302,3 @@ def _is_text(name: str) -> bool:
 
 def _name(stored: str | bytes) -> str:
     return stored if isinstance(stored, str) else os.fsdecode(stored)
-
-
-def _unpacked(packed: bytes) -> array[int]:
-    numbers = array("I")
-    numbers.frombytes(packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
-
-
-def _packed(numbers: array[int]) -> bytes:
-    """32-bit numbers, little end first."""
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()

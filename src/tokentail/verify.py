@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import sys
-from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,6 +12,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from tokentail import merge, periods, queries
+from tokentail.interned import unpack_numbers
 from tokentail.model import Record, Reply
 from tokentail.periods import HOUR_MS, QUARTER_MS
 from tokentail.recount import Place, Recount
@@ -117,7 +116,7 @@ def _states(db: sqlite3.Connection) -> defaultdict[str, set[str]]:
     """For each group of records, the states of the file lives that it was sighted in."""
     by_record: dict[int, set[str]] = {}
     for state, packed in db.execute("SELECT files.state, records FROM sightings JOIN files ON files.id = sightings.file"):
-        for record in set(_unpacked(packed)):
+        for record in set(unpack_numbers(packed)):
             by_record.setdefault(record, set()).add(state)
     states: defaultdict[str, set[str]] = defaultdict(set)
     for record, group in db.execute("SELECT id, group_text FROM records"):
@@ -180,14 +179,6 @@ def _places(db: sqlite3.Connection, key: str) -> list[Place]:
     for path, start, records, offsets in db.execute(
         "SELECT path, start_bytes, records, offsets FROM sightings JOIN files ON files.id = sightings.file WHERE state = 'live'"
     ):
-        pairs = zip(_unpacked(records), _unpacked(offsets), strict=True)
+        pairs = zip(unpack_numbers(records), unpack_numbers(offsets), strict=True)
         places += [Place(os.fsdecode(path), start + offset) for record, offset in pairs if record in numbers]
     return places
-
-
-def _unpacked(packed: bytes) -> array[int]:
-    numbers = array("I")
-    numbers.frombytes(packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
