@@ -101,14 +101,9 @@ class PriceList:
         tiers = (tier for model in self._book.models.values() for price in model.prices for tier in price.tiers)
         self.thresholds: tuple[int, ...] = tuple(sorted({tier.above_tokens for tier in tiers} - {0}))
         # Between two of these days no price changes, so a rate is looked up once for all days between them.
-        self._changes = sorted(
-            {
-                day
-                for model in self._book.models.values()
-                for part in (*model.prices, *model.fast)
-                for day in (part.first_day, part.until_day)
-            }
-        )
+        days = [(price.first_day, price.until_day) for model in self._book.models.values() for price in model.prices]
+        days += [(fast.first_day, fast.until_day) for model in self._book.models.values() for fast in model.fast]
+        self._changes = sorted({day for both in days for day in both})
         self._memo = lru_cache(maxsize=_MEMO_SIZE)(self._find)
 
     def prompt_class(self, prompt_tokens: int) -> int:
