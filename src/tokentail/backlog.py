@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tokentail.model import Change, Chunk
-from tokentail.parser import IncrementalParser
+from tokentail.parser import IncrementalParser, Outcome
 from tokentail.sources import LocalFolders
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 WORTH_BYTES = 48_000_000
 HELPER_SHARE = 0.46  # of a large backlog's bytes: what the helper parses meanwhile; it starts 0.1 s later
 LARGE_BYTES = 256_000_000  # larger files are read here, in pieces that are committed on the way
-
-Outcome = Chunk | OSError
 
 
 def read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iterator[tuple[Change, Outcome | None]]:

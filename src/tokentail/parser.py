@@ -13,6 +13,7 @@ from tokentail.model import MAX_LINE_BYTES, START, Change, Chunk, Cursor, LogFil
 
 PROOF_BYTES = 1024
 BUFFER_BYTES = 1 << 20
+Outcome = Chunk | OSError  # what reading a file gives: a part of it, or why it cannot be read
 Finder = Callable[[bytes, int], int]  # where some bytes stand next, from a position on; -1 for nowhere
 _BOM = b"\xef\xbb\xbf"
 

@@ -13,14 +13,12 @@ from functools import partial
 from typing import IO, Any
 
 from tokentail.model import Change, Chunk, Cursor, Life, LogFile, Owner, Record, Reject, Tokens
-from tokentail.parser import IncrementalParser
+from tokentail.parser import IncrementalParser, Outcome
 from tokentail.sources import LocalFolders
 
 _FRAME_RECORDS = 2_000
 _SIZE_BYTES = 8  # in front of each frame: its length
 _START = "from tokentail.workers import main; main()"
-
-Outcome = Chunk | OSError
 
 
 class Helper:
