@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from logs import line, lines
-from tokentail import __version__, cli
+from tokentail import __version__
 from tokentail.cli import main
+from tokentail.commands import options
 from tokentail.demo.plan import DIRTY, TreePlan
 from tokentail.demo.tree import write_tree
 from tokentail.demo.truth import Sums, Truth
@@ -454,7 +455,7 @@ def test_interrupt(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_source", interrupted)
+    monkeypatch.setattr(options, "source", interrupted)
     ran = home.run("daily")
     assert (ran.code, ran.out, ran.err) == (130, "", "")
 

@@ -25,6 +25,7 @@ ROWS = (
     ("fleet", "feed"),
     ("tui", "web", "statusline", "demo"),
     ("demo_run",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,29 @@
+"""The only place that lists the commands: each one is a module here, which is imported when its options are needed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    import argparse
+
+
+class Command(NamedTuple):
+    module: str  # of this folder; its `configure(parser, name)` adds description and options, and says what runs
+    help: str  # the line in `tokentail --help`
+
+    def configure(self, parser: argparse.ArgumentParser, name: str) -> None:
+        """Make a parser that of the command."""
+        module = importlib.import_module(f"{__name__}.{self.module}")
+        cast("Callable[[argparse.ArgumentParser, str], None]", module.configure)(parser, name)
+
+
+SCREEN = Command("screen", "the live screen, or today's overview")  # what runs without a command's name
+COMMANDS: Mapping[str, Command] = {
+    "daily": Command("report", "what each day used and cost"),
+    "feed": Command("feed", "one line for every reply, as it happens"),
+    "verify": Command("verify", "hold the store against a full re-read"),
+    "demo": Command("demo", "made-up logs to try it on"),
+}

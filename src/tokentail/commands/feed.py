@@ -1,0 +1,49 @@
+"""`tokentail feed`: one line for every reply, as it happens."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+
+from tokentail import periods, prices
+from tokentail.commands import options
+
+
+def configure(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.description = "One line for every reply, as it happens."
+    options.add_places(parser)
+    options.add_zone(parser)
+    parser.add_argument("--since", metavar="DAY", help="first the replies from that day on (2026-10-01, today, yesterday, 7d)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line (docs/json.md)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tokentail import feed
+    from tokentail.coordinator import UpdateCoordinator
+
+    zone = options.zone(args)
+    since_ms = None
+    if args.since is not None:
+        since_ms = periods.day_start_ms(periods.parse_day(args.since, today=datetime.now(zone).date()), zone)
+    price_list = prices.load()
+    coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
+    write = feed.json_line if args.json else feed.text_line
+    with _stopping() as stop, contextlib.closing(coordinator):
+        return feed.run(coordinator, lambda change: print(write(change, price_list, zone), flush=True), since_ms=since_ms, stop=stop)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

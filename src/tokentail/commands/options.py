@@ -1,0 +1,133 @@
+"""The only place for what commands have in common: their options for place and time, and how they tell what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from tokentail import database, periods
+from tokentail.errors import SourceError, UsageError
+from tokentail.formats import FORMATS
+from tokentail.model import Problem
+from tokentail.reports import text
+from tokentail.sources import LocalFolders
+
+PROGRESS_FROM_BYTES = 20_000_000  # what is read faster than a blink needs no bar
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Which logs."""
+    parser.add_argument(
+        "--source",
+        action="append",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="a folder to search for logs instead of the usual places; may be given several times",
+    )
+
+
+def add_zone(parser: argparse.ArgumentParser) -> None:
+    """Whose midnight."""
+    parser.add_argument("--timezone", metavar="ZONE", default=argparse.SUPPRESS, help="IANA name, like Europe/Berlin (the machine's zone)")
+
+
+def add_period(parser: argparse.ArgumentParser) -> None:
+    """Which days, of whose midnight."""
+    add_zone(parser)
+    parser.add_argument("--since", metavar="DAY", help="first day: 2026-10-01, today, yesterday or 7d (today and the six days before)")
+    parser.add_argument("--until", metavar="DAY", help="last day, inclusive")
+
+
+def given_folders(args: argparse.Namespace) -> list[Path] | None:
+    """The folders of --source, or None for the usual places."""
+    if not hasattr(args, "source"):
+        return None
+    folders = [Path(folder).expanduser() for folder in args.source]
+    for folder in folders:
+        if not folder.is_dir():
+            what = "not a folder" if folder.exists() else "no such folder"
+            raise SourceError(f"cannot read --source {folder}: {what} (give the folder that holds the .jsonl logs)")
+    return folders
+
+
+def source(args: argparse.Namespace) -> LocalFolders:
+    """The logs that a command is about."""
+    return LocalFolders(given_folders(args) or usual_folders(os.environ))
+
+
+def usual_folders(environment: Mapping[str, str]) -> list[Path]:
+    """Where the agents write their logs."""
+    home = Path(environment.get("HOME") or Path.home())
+    return [folder for agent in FORMATS for folder in agent.default_folders(environment, home)]
+
+
+def store_path(args: argparse.Namespace) -> Path:
+    """The store of those logs."""
+    return database.store_path(database.home_folder(os.environ), given_folders(args))
+
+
+def zone(args: argparse.Namespace) -> ZoneInfo:
+    """The zone whose days are meant."""
+    return periods.parse_zone(getattr(args, "timezone", None))
+
+
+def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | None]:
+    """The first and the last day, where they are given."""
+    since = None if args.since is None else periods.parse_day(args.since, today=today)
+    until = None if args.until is None else periods.parse_day(args.until, today=today)
+    if since is not None and until is not None and since > until:
+        raise UsageError(f"--since {since} is after --until {until} (swap them)")
+    return since, until
+
+
+def on_terminal() -> bool:
+    """Is there a person at both ends?"""
+    return sys.stdout.isatty() and sys.stdin.isatty()
+
+
+def tell_problems(problems: Sequence[Problem]) -> int:
+    """Name what could not be read. Gives the exit code."""
+    for problem in dict.fromkeys(problems):
+        text.warn(f"cannot read {problem.where}: {problem.why}")
+    return 1 if problems else 0
+
+
+def explain_emptiness(logs: LocalFolders, *, has_period: bool) -> None:
+    """Say where logs were looked for, where there are none."""
+    if has_period and logs.list_files().files:
+        return
+    looked = "\n".join(f"  {text.safe(name)}" for name in logs.names)
+    text_lines = f"No logs were found. These folders were searched:\n{looked}\nName another one with --source DIR, or try `tokentail demo`."
+    print(text_lines, file=sys.stderr)
+
+
+def progress() -> Callable[[int, int], None] | None:
+    """A progress bar on a terminal, for long reads only."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        if total < PROGRESS_FROM_BYTES:
+            return
+        share = done / total
+        filled = int(share * 30)
+        bar = "█" * filled + "░" * (30 - filled)
+        end = "\r\x1b[K" if done >= total else ""
+        sys.stderr.write(f"\rReading logs {bar} {share:4.0%} of {total / 1e6:,.0f} MB{end}")
+        sys.stderr.flush()
+
+    last = 0.0
+
+    def sometimes(done: int, total: int) -> None:
+        nonlocal last
+        if done >= total or time.monotonic() - last > 0.05:
+            last = time.monotonic()
+            show(done, total)
+
+    return sometimes
