@@ -7,7 +7,7 @@ import sqlite3
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -263,43 +263,66 @@ Summary = dict[tuple[object, ...], list[int]]
 
 
 def summary_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
-    """What the store's summaries must hold: replies added up one by one, by (quarter, model, project, price tier)."""
-    sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * 8)
+    """
+    What the store's summary must hold: replies added up one by one, by (quarter, owner, model, price tier).
+
+    A row is its eight counters, and the moments of its first and its last reply.
+    """
+    sums: dict[tuple[object, ...], list[int]] = {}
     for reply in replies:
         own = (reply.model, reply.tokens, (1, int(not reply.final), reply.web_searches))
         for model, tokens, counts in (own, *((extra.model, extra.tokens, (0, 0, 0)) for extra in reply.extras)):
             tier = (bisect_left(thresholds, tokens.prompt), reply.speed, reply.geo, reply.service_tier)
-            row = sums[reply.at_ms // QUARTER_MS, model, reply.owner.project, *tier]
-            row[:] = [one + other for one, other in zip(row, (*tokens, *counts), strict=True)]
-    return dict(sums)
+            row = [*tokens, *counts, reply.at_ms, reply.at_ms]
+            key = (reply.at_ms // QUARTER_MS, *reply.owner, model, *tier)
+            sums[key] = _plus(sums[key], row) if key in sums else row
+    return sums
 
 
 def hours_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
-    """What the summaries by hour must hold: by (hour, model, price tier)."""
-    sums: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0] * 8)
-    for (quarter, model, _, *tier), counts in summary_of(replies, thresholds).items():
-        assert isinstance(quarter, int)
-        row = sums[quarter // 4, model, *tier]
-        row[:] = [one + other for one, other in zip(row, counts, strict=True)]
-    return dict(sums)
+    """What the summary by hour must hold: by (hour, model, price tier)."""
+    return _regrouped(summary_of(replies, thresholds), lambda quarter, key: (quarter // 4, *key[6:]))
+
+
+def days_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
+    """What the summary by UTC day must hold: by (day, owner, model, price tier)."""
+    return _regrouped(summary_of(replies, thresholds), lambda quarter, key: (quarter // 96, *key[1:]))
+
+
+def _regrouped(summary: Summary, key_of: Callable[[int, tuple[object, ...]], tuple[object, ...]]) -> Summary:
+    sums: Summary = {}
+    for key, row in summary.items():
+        assert isinstance(key[0], int)
+        wider = key_of(key[0], key)
+        sums[wider] = _plus(sums[wider], row) if wider in sums else row
+    return sums
+
+
+def _plus(one: list[int], other: list[int]) -> list[int]:
+    return [*(a + b for a, b in zip(one[:8], other[:8], strict=True)), min(one[8], other[8]), max(one[9], other[9])]
+
+
+_OWNER = "copied, subagent, sessions.name, projects.name, agents.name"
+_TIER = "prompt_class, speed, geo, service_tier"
+_ROW = "input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches, first_ms, last_ms"
+_OWNERS = """JOIN owners ON owners.id = owner JOIN names AS sessions ON sessions.id = session
+    JOIN names AS projects ON projects.id = project JOIN names AS agents ON agents.id = agent"""
+_MODELS = "JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier"
 
 
 def hours_in(db: sqlite3.Connection) -> Summary:
-    rows = db.execute(
-        """
-        SELECT hour, name, prompt_class, speed, geo, service_tier,
-            input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches
-        FROM hours JOIN names ON names.id = model JOIN tiers ON tiers.id = tier"""
-    )
+    rows = db.execute(f"SELECT hour, models.name, {_TIER}, {_ROW} FROM hours {_MODELS}")
     return {row[:6]: list(row[6:]) for row in rows}
 
 
+def days_in(db: sqlite3.Connection) -> Summary:
+    return _by_owner(db, "day", "days")
+
+
 def summary_in(db: sqlite3.Connection) -> Summary:
-    rows = db.execute(
-        """
-        SELECT quarter, models.name, projects.name, prompt_class, speed, geo, service_tier,
-            input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches
-        FROM quarters JOIN names AS models ON models.id = model JOIN names AS projects ON projects.id = project
-            JOIN tiers ON tiers.id = tier"""
-    )
-    return {row[:7]: list(row[7:]) for row in rows}
+    return _by_owner(db, "quarter", "quarters")
+
+
+def _by_owner(db: sqlite3.Connection, unit: str, table: str) -> Summary:
+    rows = db.execute(f"SELECT {unit}, {_OWNER}, models.name, {_TIER}, {_ROW} FROM {table} {_OWNERS} {_MODELS}")
+    return {(row[0], bool(row[1]), bool(row[2]), *row[3:11]): list(row[11:]) for row in rows}

@@ -17,14 +17,29 @@ from pathlib import Path
 import pytest
 
 import tokentail
-from builders import coordinator, line, many_lines, replies_in, write_logs
+from builders import (
+    AT_MS,
+    THRESHOLDS,
+    chunk,
+    coordinator,
+    line,
+    many_lines,
+    record,
+    replies_in,
+    summary_in,
+    summary_of,
+    usage,
+    write_logs,
+)
 from tokentail import database
 from tokentail.cli import main
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
+from tokentail.store import Store
 
 SRC = Path(tokentail.__file__).parents[1]
+DATA = Path(__file__).with_name("data")
 
 
 @pytest.fixture
@@ -114,7 +129,8 @@ def test_a_newer_store_is_left_alone(logs: Path, home: Path, capsys: pytest.Capt
     before = path.read_bytes()
     code, report, err = daily(logs, capsys)
     assert (code, report) == (1, {})
-    assert err == f"tokentail: the store {path} was written by a newer tokentail (its version is 99, ours 1): update tokentail\n"
+    versions = f"its version is 99, ours {database.SCHEMA_VERSION}"
+    assert err == f"tokentail: the store {path} was written by a newer tokentail ({versions}): update tokentail\n"
     with pytest.raises(StoreNewerError):
         database.open_for_reading(path)
     assert path.read_bytes() == before
@@ -123,7 +139,7 @@ def test_a_newer_store_is_left_alone(logs: Path, home: Path, capsys: pytest.Capt
 
 def old_store(path: Path) -> None:
     """A store of version 1 with a row in it."""
-    with closing(database.open_for_writing(path)) as db:
+    with closing(database.open_for_writing(path, version=1)) as db:
         db.execute("INSERT INTO names (name) VALUES ('old')")
 
 
@@ -160,9 +176,31 @@ def test_a_failing_migration_leaves_the_old_store(tmp_path: Path, steps: dict[in
     old_store(path)
     with pytest.raises(StoreError, match=rf"cannot bring the store .*store\.db from version 1 to 3: .*{why}.*a copy is kept at"):
         database.open_for_writing(path, migrations=steps, version=3)
-    with closing(database.open_for_writing(path)) as db:
+    with closing(database.open_for_writing(path, version=1)) as db:
         assert db.execute("SELECT * FROM names").fetchall() == [(1, "old")]
         assert db.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('more', 'broken')").fetchone() == (0,)
+
+
+def test_a_store_of_version_1_gets_the_sums_of_today(tmp_path: Path) -> None:
+    """The step from version 1 makes today's tables, and fills them with what the replies add up to."""
+    made, migrated = tmp_path / "made.db", tmp_path / "migrated.db"
+    spent = usage(iterations=[{"type": "compaction", "model": "claude-haiku-4-5", "input_tokens": 50}])
+    with closing(Store(database.open_for_writing(made), made, thresholds=THRESHOLDS)) as store:
+        store.apply([chunk(record(), record("msg_2", usage=spent), record("msg_3", at_ms=AT_MS + 86_400_000, stopped=False))])
+    with closing(sqlite3.connect(migrated, isolation_level=None)) as db:
+        db.executescript((DATA / "schema-1.sql").read_text(encoding="utf-8"))
+        db.execute("ATTACH ? AS made", (str(made),))
+        for table in ("files", "names", "owners", "forms", "tiers", "projects", "replies", "extras", "sightings", "meta"):
+            db.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+        db.execute("PRAGMA user_version = 1")
+    with closing(database.open_for_writing(migrated)) as db, closing(database.open_for_reading(made)) as other:
+        tables = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
+        columns = "SELECT tables.name, columns.* FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns ORDER BY 1, 2"
+        for query in (tables, columns, *(f"SELECT * FROM {table}" for table in ("quarters", "hours", "days", "forgotten"))):
+            assert db.execute(query).fetchall() == other.execute(query).fetchall()
+        replies = replies_in(db).values()
+        assert len(replies) == 3
+        assert summary_in(db) == summary_of(replies, THRESHOLDS)
 
 
 def test_reading_needs_a_store(tmp_path: Path) -> None:

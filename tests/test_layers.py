@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "tokentail"
 ROWS = (
     ("model", "errors", "digest"),
     ("periods", "merge"),
-    ("sources", "formats", "prices", "database", "interned"),
+    ("sources", "formats", "prices", "database", "interned", "summaries"),
     ("ledger", "salvage"),
     ("tracker", "parser", "watcher", "store", "queries", "recount", "totals"),
     ("workers",),

@@ -12,6 +12,8 @@ from builders import (
     AT_MS,
     SCHEMA,
     THRESHOLDS,
+    days_in,
+    days_of,
     hours_in,
     hours_of,
     memory_store,
@@ -66,7 +68,10 @@ def test_one_commit_or_many_give_the_same(lines: list[Record], data: st.DataObje
     for line in data.draw(st.permutations(lines)):
         add(bit_by_bit, line)
     assert replies_in(at_once) == replies_in(bit_by_bit) == replies_of(lines)
-    assert summary_in(at_once) == summary_in(bit_by_bit) == summary_of(replies_of(lines).values(), THRESHOLDS)
+    replies = replies_of(lines).values()
+    assert summary_in(at_once) == summary_in(bit_by_bit) == summary_of(replies, THRESHOLDS)
+    assert hours_in(at_once) == hours_in(bit_by_bit) == hours_of(replies, THRESHOLDS)
+    assert days_in(at_once) == days_in(bit_by_bit) == days_of(replies, THRESHOLDS)
 
 
 def test_a_large_first_fill_has_its_indexes() -> None:
@@ -81,6 +86,7 @@ def test_a_large_first_fill_has_its_indexes() -> None:
     assert replies_in(db) == replies_of(lines)
     assert summary_in(db) == summary_of(replies_of(lines).values(), THRESHOLDS)
     assert hours_in(db) == hours_of(replies_of(lines).values(), THRESHOLDS)
+    assert days_in(db) == days_of(replies_of(lines).values(), THRESHOLDS)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +202,7 @@ def test_a_prompt_as_long_as_a_threshold_does_not_exceed_it() -> None:
     db = connection()
     flat = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "cache_creation": None}
     add(db, *(record(f"msg_{count}", usage=usage(0, input_tokens=count, **flat)) for count in (9, 10, 11, 1000, 1001)))
-    assert sorted((row[3], counts[5]) for row, counts in summary_in(db).items()) == [(0, 2), (1, 2), (2, 1)]
+    assert sorted((row[7], counts[5]) for row, counts in summary_in(db).items()) == [(0, 2), (1, 2), (2, 1)]
 
 
 def test_the_largest_counts_that_are_valid_are_added_up() -> None:

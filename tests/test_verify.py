@@ -217,12 +217,16 @@ def test_the_lines_that_explain_a_difference_are_named(checked: Checked) -> None
     [
         "UPDATE quarters SET output = output + 1 WHERE quarter = (SELECT max(quarter) FROM quarters)",
         "DELETE FROM quarters WHERE quarter = (SELECT min(quarter) FROM quarters)",
-        "INSERT INTO quarters SELECT quarter + 1, model, project, tier, 1, 0, 0, 0, 0, 1, 0, 0 FROM quarters LIMIT 1",
+        "INSERT INTO quarters SELECT quarter + 1, owner, model, tier, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0 FROM quarters LIMIT 1",
         "UPDATE quarters SET tier = (SELECT max(id) FROM tiers) WHERE quarter = (SELECT max(quarter) FROM quarters)",
+        "UPDATE quarters SET owner = (SELECT max(id) FROM owners) + 1 WHERE quarter = (SELECT max(quarter) FROM quarters)",
+        "UPDATE quarters SET last_ms = last_ms + 1 WHERE quarter = (SELECT max(quarter) FROM quarters)",
+        "UPDATE days SET first_ms = first_ms - 1 WHERE day = (SELECT min(day) FROM days)",
+        "DELETE FROM days WHERE day = (SELECT max(day) FROM days)",
         "UPDATE hours SET input = input - 1 WHERE hour = (SELECT max(hour) FROM hours)",
         "DELETE FROM hours WHERE hour = (SELECT min(hour) FROM hours)",
     ],
-    ids=["changed", "removed", "added", "tier", "hour-changed", "hour-removed"],
+    ids=["changed", "removed", "added", "tier", "owner", "moment", "day-moment", "day-removed", "hour-changed", "hour-removed"],
 )
 def test_a_tampered_summary_is_found(checked: Checked, statement: str) -> None:
     """Reports are made from the summaries, so these have to be what the replies add up to."""
@@ -230,7 +234,7 @@ def test_a_tampered_summary_is_found(checked: Checked, statement: str) -> None:
     checked.tamper(statement)
     differences = checked.verify_store().differences
     assert differences != []
-    assert all(found.key.startswith("the summary of 2026-") and not found.places for found in differences)
+    assert all(found.key.startswith("the summary of the ") and not found.places for found in differences)
 
 
 # On the command line
@@ -267,12 +271,11 @@ def test_the_command_shows_the_difference(words: list[str], checked: Checked, tm
     assert err == ""
     lines = out.splitlines()
     place = sum(map(len, many_lines(20).splitlines(keepends=True)[:7]))
-    assert "They DISAGREE in 6 places:" in lines  # with the summaries by quarter and by hour, which hold what was right
+    assert "They DISAGREE in 8 places:" in lines  # with the summaries by quarter, hour and day, which hold what was right
     said = lines.index("  msg_7: final: store False, logs True")
     assert lines[said + 1] == f"    {checked.main}: at byte {place}"
-    assert lines[said + 2].startswith(
-        "  the summary of 2026-01-01 14:00 UTC, claude-opus-5 0 standard: it holds [4, 3, 2000, 0, 300, 1, 0, 0]"
-    )
+    summaries = [line for line in lines if line.startswith("  the summary of the hour 2026-01-01 14:00 UTC, claude-opus-5 0 standard: ")]
+    assert [line.partition(": ")[2][:45] for line in summaries] == ["it holds [4, 3, 2000, 0, 300, 1, 0, 0, 176727"]
 
 
 def test_the_command_names_lines_that_could_not_be_read(words: list[str], checked: Checked, capsys: pytest.CaptureFixture[str]) -> None:

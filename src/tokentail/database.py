@@ -13,10 +13,9 @@ from pathlib import Path
 from tokentail.digest import hex_digest
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
 
-SCHEMA_VERSION = 1
-# From a version to the next one, as SQL; the file is copied aside first.
-MIGRATIONS: Mapping[int, str] = {}
+SCHEMA_VERSION = 2
 _SCHEMA = Path(__file__).with_name("schema.sql")
+_MIGRATIONS = Path(__file__).with_name("migrations")  # N.sql leads from version N to the next one
 _BUSY_TIMEOUT_MS = 5_000
 
 
@@ -38,7 +37,7 @@ def home_folder(environment: Mapping[str, str]) -> Path:
     return Path(platformdirs.user_data_dir("tokentail", appauthor=False))
 
 
-def open_for_writing(path: Path, *, migrations: Mapping[int, str] = MIGRATIONS, version: int = SCHEMA_VERSION) -> sqlite3.Connection:
+def open_for_writing(path: Path, *, migrations: Mapping[int, str] | None = None, version: int = SCHEMA_VERSION) -> sqlite3.Connection:
     """
     The store, made or migrated where needed. Call it with the lock held.
 
@@ -163,7 +162,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, migrations: Mapping[int, str], version: int) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Mapping[int, str] | None, version: int) -> None:
     found = _check_version(connection, path, version)
     # Enough after a crash: rows and cursors vanish together, and the logs still hold what they came from.
     connection.execute("PRAGMA journal_mode = WAL")
@@ -172,7 +171,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Mapping[int
     if found == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA.read_text()}; PRAGMA user_version = {version}; COMMIT")
     elif found < version:
-        _migrate(connection, path, found, version, migrations)
+        _migrate(connection, path, found, version, _shipped_migrations() if migrations is None else migrations)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path, version: int) -> int:
@@ -182,6 +181,10 @@ def _check_version(connection: sqlite3.Connection, path: Path, version: int) -> 
             f"the store {path} was written by a newer tokentail (its version is {found}, ours {version}): update tokentail"
         )
     return found
+
+
+def _shipped_migrations() -> dict[int, str]:
+    return {int(path.stem): path.read_text() for path in _MIGRATIONS.glob("*.sql")}
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, found: int, version: int, migrations: Mapping[int, str]) -> None:

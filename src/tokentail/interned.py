@@ -109,6 +109,10 @@ class Interned:
         """The price tier of tokens that were logged in a usage object of that form."""
         return self._tiers[form, bisect_left(self._thresholds, tokens.prompt)]
 
+    def owner(self, owner: Owner) -> int:
+        """The number of an owner."""
+        return self._owners[owner]
+
     def name(self, text: str) -> int:
         """The number of a name."""
         return self._names[text]

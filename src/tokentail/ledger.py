@@ -1,4 +1,4 @@
-"""The only place that turns joined records into rows: records, the replies that groups resolve to, and their summaries."""
+"""The only place that turns joined records into rows: records, and the replies that groups resolve to."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from operator import itemgetter
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
-from tokentail.model import Record, Tokens
+from tokentail.model import Owner, Record, Tokens
 from tokentail.periods import QUARTER_MS
+from tokentail.summaries import summarize, summarize_all
 
 RecordKey = tuple[str, str, bool]  # group, request id, sidechain: what R10 keeps one record of
 Group = dict[RecordKey, Record]
+Touched = tuple[int, Owner]  # a quarter of an hour, and whose replies
 
 _REPLY_COLUMNS = ("id", "key", *COLUMNS, "tier")
 _RECORD_COLUMNS = ("id", "group_text", *COLUMNS)
@@ -30,32 +32,6 @@ FROM extras JOIN replies ON replies.id = extras.reply"""
 _INSERT_EXTRA = """
 INSERT INTO extras (reply, model, input, output, cache_read, cache_write_5m, cache_write_1h, tier)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-# Every row of the summary for a stretch of time: from the replies, and from the extra iterations in them.
-_SUMMARIZE = f"""
-INSERT INTO quarters (quarter, model, project, tier,
-    input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches)
-SELECT quarter, model, project, tier,
-    sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(replies), sum(not_final), sum(web_searches)
-FROM (
-    SELECT at_ms / {QUARTER_MS} AS quarter, model, project, tier,
-        input, output, cache_read, cache_write_5m, cache_write_1h, 1 AS replies, 1 - final AS not_final, web_searches
-    FROM replies JOIN owners ON owners.id = replies.owner
-    WHERE at_ms >= ?1 AND at_ms < ?2
-    UNION ALL
-    SELECT at_ms / {QUARTER_MS}, extras.model, project, extras.tier,
-        extras.input, extras.output, extras.cache_read, extras.cache_write_5m, extras.cache_write_1h, 0, 0, 0
-    FROM extras JOIN replies ON replies.id = extras.reply JOIN owners ON owners.id = replies.owner
-    WHERE at_ms >= ?1 AND at_ms < ?2
-)
-GROUP BY quarter, model, project, tier"""
-_SUMMARIZE_HOURS = """
-INSERT INTO hours (hour, model, tier,
-    input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches)
-SELECT quarter / 4 AS hour, model, tier,
-    sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(replies), sum(not_final), sum(web_searches)
-FROM quarters WHERE quarter >= ?1 AND quarter < ?2
-GROUP BY hour, model, tier"""
-_ALL_TIME = (0, 1 << 62)
 _group_of = itemgetter(0)
 _key_of = itemgetter(slice(3))
 _MANY = 5_000  # records: from here on an empty table is filled before its indexes are made
@@ -67,7 +43,7 @@ class Tally:
     def __init__(self) -> None:
         self.new = self.grown = self.corrected = self.gone = 0
         self.changes: list[tuple[str, str]] = []  # (event, reply key), but for the first fill of a store
-        self.quarters: set[int] = set()  # whose sums are no longer right
+        self.touched: set[Touched] = set()  # whose sums are no longer right
 
 
 class Ledger:
@@ -83,13 +59,13 @@ class Ledger:
         self._next_id = self._free_id()
         if self._next_id > 1:
             ids, tally = self._add(joined)
-            self._summarize(tally.quarters)
+            summarize(self._connection, [(quarter, self._interned.owner(owner)) for quarter, owner in tally.touched])
             return ids, tally
         # The first records of an empty store: nothing to tell the followers, who have seen nothing yet.
         with self._indexes_made_afterwards() if len(joined) > _MANY else _as_they_are():
             ids, tally = self._add(joined)
         tally.changes.clear()
-        self._summarize_all_quarters()
+        summarize_all(self._connection)
         return ids, tally
 
     def summarize_all(self) -> None:
@@ -100,7 +76,7 @@ class Ledger:
             self._connection.executemany(
                 f"UPDATE {table} SET tier = ? WHERE rowid = ?", [(tier(form(row[1]), Tokens(*row[2:])), row[0]) for row in rows]
             )
-        self._summarize_all_quarters()
+        summarize_all(self._connection)
 
     def _add(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
         tally = Tally()
@@ -142,7 +118,7 @@ class Ledger:
                 self._write_extras(number, record)
         tally.new += len(records)
         tally.changes += [("new", key) for key in keys]
-        tally.quarters.update(record[3] // QUARTER_MS for record in records)
+        tally.touched.update((record[3] // QUARTER_MS, record[13]) for record in records)
         return dict(zip(map(_key_of, records), count(first), strict=False))
 
     def _load(self, group: str) -> tuple[dict[RecordKey, int], Group]:
@@ -199,20 +175,6 @@ class Ledger:
         ]
         self._connection.executemany(_INSERT_EXTRA, rows)
 
-    def _summarize(self, quarters: set[int]) -> None:
-        for quarter in sorted(quarters):
-            self._connection.execute("DELETE FROM quarters WHERE quarter = ?", (quarter,))
-            self._connection.execute(_SUMMARIZE, (quarter * QUARTER_MS, (quarter + 1) * QUARTER_MS))
-        for hour in sorted({quarter // 4 for quarter in quarters}):
-            self._connection.execute("DELETE FROM hours WHERE hour = ?", (hour,))
-            self._connection.execute(_SUMMARIZE_HOURS, (hour * 4, hour * 4 + 4))
-
-    def _summarize_all_quarters(self) -> None:
-        self._connection.execute("DELETE FROM quarters")
-        self._connection.execute(_SUMMARIZE, _ALL_TIME)
-        self._connection.execute("DELETE FROM hours")
-        self._connection.execute(_SUMMARIZE_HOURS, _ALL_TIME)
-
     def _free_id(self) -> int:
         """Records and replies draw their ids from one sequence."""
         query = "SELECT max(ifnull((SELECT max(id) FROM replies), 0), ifnull((SELECT max(id) FROM records), 0))"
@@ -265,11 +227,11 @@ def _tell(old: dict[str, Record], new: dict[str, Record], tally: Tally) -> None:
         else:
             tally.corrected += 1
             tally.changes.append(("corrected", key))
-        tally.quarters.update(one.at_ms // QUARTER_MS for one in (before, message) if one is not None)
+        tally.touched.update((one.at_ms // QUARTER_MS, one.owner) for one in (before, message) if one is not None)
     for key in old.keys() - new.keys():
         tally.gone += 1
         tally.changes.append(("gone", key))
-        tally.quarters.add(old[key].at_ms // QUARTER_MS)
+        tally.touched.add((old[key].at_ms // QUARTER_MS, old[key].owner))
 
 
 def _has_grown(before: Record, after: Record) -> bool:

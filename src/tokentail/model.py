@@ -241,9 +241,9 @@ class Source(Protocol):
 
 
 class Cell(NamedTuple):
-    """Replies that share a quarter of an hour and all that a price depends on, added up."""
+    """Replies that share all that a price depends on, added up."""
 
-    at_ms: int  # the start of the quarter, UTC
+    at_ms: int  # a moment of the time in which they were written and no price changed
     model: str
     project: str
     prompt_class: int  # how many of the price list's long-context thresholds the prompts exceed
@@ -254,6 +254,24 @@ class Cell(NamedTuple):
     replies: int
     not_final: int
     web_searches: int
+
+
+class Window(NamedTuple):
+    """A stretch of time that goes into a row of a report; [start, end). A row may have several."""
+
+    key: str  # the row's
+    start_ms: int
+    end_ms: int
+
+
+class Usage(NamedTuple):
+    """What was used in a window."""
+
+    window: int  # its number among those that were asked about
+    owner: Owner  # with empty names where these were not asked about
+    cell: Cell
+    first_ms: int  # the moments of the first reply and of the last one
+    last_ms: int
 
 
 class Counts(NamedTuple):

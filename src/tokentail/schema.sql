@@ -120,22 +120,23 @@ CREATE TABLE rejects (
     PRIMARY KEY (file, offset_bytes)
 ) WITHOUT ROWID;
 
--- Summaries: replies added up by quarter of an hour (at_ms / 900000). Never added to: a quarter is recomputed whole.
+-- Summaries: replies added up by quarter of an hour (at_ms / 900000). Never added to: what changed is recomputed whole.
 CREATE TABLE quarters (
     quarter INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
     model INTEGER NOT NULL,
-    project INTEGER NOT NULL,
     tier INTEGER NOT NULL,
     input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER NOT NULL,
     cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
     replies INTEGER NOT NULL,
     not_final INTEGER NOT NULL,
     web_searches INTEGER NOT NULL,
-    PRIMARY KEY (quarter, model, project, tier)
+    first_ms INTEGER NOT NULL,           -- of the first reply and ...
+    last_ms INTEGER NOT NULL,            -- of the last one
+    PRIMARY KEY (quarter, owner, model, tier)
 ) WITHOUT ROWID;
 
--- The same by hour (at_ms / 3600000), without projects, added up from the quarters: what reports on all of history read,
--- where the zone is whole hours from UTC.
+-- The same by hour (at_ms / 3600000) and without owners: what a report on the days of many months reads.
 CREATE TABLE hours (
     hour INTEGER NOT NULL,
     model INTEGER NOT NULL,
@@ -145,7 +146,31 @@ CREATE TABLE hours (
     replies INTEGER NOT NULL,
     not_final INTEGER NOT NULL,
     web_searches INTEGER NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
     PRIMARY KEY (hour, model, tier)
+) WITHOUT ROWID;
+
+-- The same by UTC day (at_ms / 86400000) and owner: what a report by session, project or model reads.
+CREATE TABLE days (
+    day INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    model INTEGER NOT NULL,
+    tier INTEGER NOT NULL,
+    input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER NOT NULL,
+    cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+    replies INTEGER NOT NULL,
+    not_final INTEGER NOT NULL,
+    web_searches INTEGER NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    PRIMARY KEY (day, owner, model, tier)
+) WITHOUT ROWID;
+
+-- What a person had purged: the hashes of its groups of records, so that reading their lines again brings nothing back.
+CREATE TABLE forgotten (
+    hash BLOB PRIMARY KEY,               -- of the group, 16 bytes
+    at_ms INTEGER NOT NULL               -- when it was purged
 ) WITHOUT ROWID;
 
 -- What changed lately, for processes that follow without ingesting; the oldest rows are dropped.

@@ -7,14 +7,14 @@ import os
 import sqlite3
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import reduce
 from typing import Any, NamedTuple
 
 from tokentail import merge, periods, queries
 from tokentail.interned import unpack_numbers
 from tokentail.model import Record, Reply
-from tokentail.periods import HOUR_MS, QUARTER_MS
+from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 from tokentail.recount import Place, Recount
 
 MAX_SHOWN = 50
@@ -126,29 +126,36 @@ def _states(db: sqlite3.Connection) -> defaultdict[str, set[str]]:
     return states
 
 
-_Sums = defaultdict[tuple[Any, ...], list[int]]  # (quarter or hour, model, project, prompt class, speed, geo, service tier)
-_COUNTERS = "input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches"
-_SELECT_QUARTERS = f"""
-SELECT quarter, models.name, projects.name, prompt_class, speed, geo, service_tier, {_COUNTERS}
-FROM quarters JOIN names AS models ON models.id = model JOIN names AS projects ON projects.id = project JOIN tiers ON tiers.id = tier"""
-_SELECT_HOURS = f"""
-SELECT hour, models.name, '', prompt_class, speed, geo, service_tier, {_COUNTERS}
-FROM hours JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier"""
+_Sums = dict[tuple[Any, ...], list[int]]  # (quarter, hour or day, owner's parts, model, prompt class, speed, geo, service tier)
+_ROW = """prompt_class, speed, geo, service_tier,
+    input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches, first_ms, last_ms"""
+_BY_OWNER = f"""
+SELECT {{unit}}, iif(copied, 'copied', ''), iif(subagent, 'subagent', ''), sessions.name, projects.name, agents.name,
+    models.name, {_ROW}
+FROM {{table}} JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier JOIN owners ON owners.id = owner
+JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project JOIN names AS agents ON agents.id = agent"""
+_BY_HOUR = f"SELECT hour, models.name, {_ROW} FROM hours JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier"
 
 
 def _wrong_summaries(db: sqlite3.Connection, replies: Iterable[Reply]) -> list[Difference]:
     """The rows of the summaries that are not what the replies add up to."""
-    quarters = _sums(db, replies)
-    hours: _Sums = defaultdict(lambda: [0] * 8)
-    for (quarter, model, _, *tier), counts in quarters.items():
-        _add(hours[quarter // 4, model, "", *tier], counts)
+    quarters, hours, days = _sums(db, replies), _Sums(), _Sums()
+    for (quarter, *key), row in quarters.items():
+        _add(hours, (quarter // 4, *key[5:]), row)
+        _add(days, (quarter // 96, *key), row)
+    tables = (
+        ("quarter", QUARTER_MS, quarters, _BY_OWNER.format(unit="quarter", table="quarters")),
+        ("hour", HOUR_MS, hours, _BY_HOUR),
+        ("day", DAY_MS, days, _BY_OWNER.format(unit="day", table="days")),
+    )
     differences = []
-    for unit_ms, right, query in ((QUARTER_MS, quarters, _SELECT_QUARTERS), (HOUR_MS, hours, _SELECT_HOURS)):
-        kept = {row[:7]: list(row[7:]) for row in db.execute(query)}
-        for key in right.keys() | kept.keys():
-            ours, theirs = kept.get(key, "nothing"), right.get(key, "nothing")
+    for unit, unit_ms, right, query in tables:
+        kept = {row[:-10]: list(row[-10:]) for row in db.execute(query)}
+        for place in right.keys() | kept.keys():
+            ours, theirs = kept.get(place, "nothing"), right.get(place, "nothing")
             if ours != theirs:
-                name = f"the summary of {periods.at(key[0] * unit_ms):%Y-%m-%d %H:%M} UTC, {' '.join(filter(None, map(str, key[1:])))}"
+                names = " ".join(filter(None, map(str, place[1:])))
+                name = f"the summary of the {unit} {periods.at(place[0] * unit_ms):%Y-%m-%d %H:%M} UTC, {names}"
                 differences.append(Difference(name, f"it holds {ours}, the replies in the store add up to {theirs}", []))
     return differences
 
@@ -156,18 +163,26 @@ def _wrong_summaries(db: sqlite3.Connection, replies: Iterable[Reply]) -> list[D
 def _sums(db: sqlite3.Connection, replies: Iterable[Reply]) -> _Sums:
     """What the summary by quarters of an hour must hold."""
     thresholds = json.loads(db.execute("SELECT value FROM meta WHERE name = 'thresholds'").fetchone()[0])
-    sums: _Sums = defaultdict(lambda: [0] * 8)
+    sums = _Sums()
     for reply in replies:
-        own = (reply.model, reply.tokens, (1, not reply.final, reply.web_searches))
+        own = (reply.model, reply.tokens, (1, int(not reply.final), reply.web_searches))
         for model, tokens, counts in (own, *((extra.model, extra.tokens, (0, 0, 0)) for extra in reply.extras)):
             tier = (bisect_left(thresholds, tokens.prompt), reply.speed, reply.geo, reply.service_tier)
-            _add(sums[reply.at_ms // QUARTER_MS, model, reply.owner.project, *tier], (*tokens, *counts))
+            copied, subagent, *names = reply.owner
+            owner = ("copied" if copied else "", "subagent" if subagent else "", *names)
+            _add(sums, (reply.at_ms // QUARTER_MS, *owner, model, *tier), [*tokens, *counts, reply.at_ms, reply.at_ms])
     return sums
 
 
-def _add(sums: list[int], counts: Sequence[int]) -> None:
-    for index, count in enumerate(counts):
-        sums[index] += count
+def _add(sums: _Sums, key: tuple[Any, ...], row: list[int]) -> None:
+    """Counters add up; of the moments the first and the last stay."""
+    known = sums.get(key)
+    if known is None:
+        sums[key] = list(row)
+        return
+    for index, count in enumerate(row[:8]):
+        known[index] += count
+    known[8:] = min(known[8], row[8]), max(known[9], row[9])
 
 
 def _places(db: sqlite3.Connection, key: str) -> list[Place]:
