@@ -9,9 +9,8 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import tokentail
@@ -22,16 +21,19 @@ from benchmarks.results import Row
 from tokentail import database, prices
 from tokentail.coordinator import BATCH_RECORDS
 from tokentail.model import Change, Chunk, Life
-from tokentail.reports import daily
+from tokentail.reports.build import KINDS, build
+from tokentail.reports.data import Stored
+from tokentail.reports.request import Context, Request
 from tokentail.store import Store
 
 REPLIES = 2_000_000
 MAX_BYTES_A_REPLY = 250
 MAX_QUERY_MS = 100
+MAX_WALL_MS = 250
 WEEK_BEGINS = year.LAST_DAY - timedelta(days=6)
 _MADE = "made.json"  # written last: without it the store is taken for half made
 _COMMITS = 40
-_WRITING = ("schema.sql", "store.py", "ledger.py", "interned.py", "merge.py", "database.py")
+_WRITING = ("schema.sql", "store.py", "ledger.py", "summaries.py", "interned.py", "merge.py", "database.py")
 
 
 def run(bench: Bench) -> list[Row]:
@@ -136,17 +138,25 @@ def _commits(bench: Bench, folder: Path) -> tuple[float, ...]:
 
 def _queries(folder: Path, runs: int) -> list[Row]:
     price_list, zone = prices.load(), ZoneInfo("Europe/Berlin")
-    options: dict[str, Any] = {"zone": zone, "until": None, "sources": (), "degraded": ()}
+    context = Context(price_list, int(time.time() * 1000))
 
     # Each time a new connection, as every command has one.
-    def report(since: date | None) -> None:
-        with closing(database.open_for_reading(database.store_path(folder, None))) as db:
-            daily.from_store(db, price_list, since=since, **options)
+    def timed(request: Request) -> tuple[float, ...]:
+        def report() -> None:
+            with closing(database.open_for_reading(database.store_path(folder, None))) as db:
+                build(request, Stored(db, price_list), context)
 
-    return [
-        Row(what="a year: query of all days", values=_timed(lambda: report(None), runs), unit="ms", at_most=MAX_QUERY_MS),
-        Row(what="a year: query of 7 days", values=_timed(lambda: report(WEEK_BEGINS), runs), unit="ms", at_most=MAX_QUERY_MS),
-    ]
+        return _timed(report, runs)
+
+    rows = []
+    for name in KINDS:
+        for what, request in (("all days", Request(name, zone)), ("7 days", Request(name, zone, since=WEEK_BEGINS))):
+            rows.append(Row(what=f"a year: query for {name}, {what}", values=timed(request), unit="ms", at_most=MAX_QUERY_MS))
+    project = Request("daily", zone, projects=("project-00",))
+    odd = Request("daily", ZoneInfo("Asia/Kathmandu"))
+    rows.append(Row(what="a year: query for daily, one project", values=timed(project), unit="ms", at_most=MAX_QUERY_MS))
+    rows.append(Row(what="a year: query for daily, 5:45 from UTC", values=timed(odd), unit="ms", at_most=MAX_QUERY_MS))
+    return rows
 
 
 def _timed(call: Callable[[], None], runs: int) -> tuple[float, ...]:
@@ -161,7 +171,10 @@ def _timed(call: Callable[[], None], runs: int) -> tuple[float, ...]:
 
 def _commands(bench: Bench, folder: Path) -> list[Row]:
     """Whole processes; the logs themselves are gone, as logs older than a month are."""
-    all_days = Subject("all", lambda: bench.ours("daily", "--json", logs=folder / "logs", home=folder))
-    week = Subject("7 days", lambda: bench.ours("daily", "--json", "--since", str(WEEK_BEGINS), logs=folder / "logs", home=folder))
-    results = measured([all_days, week], bench)
-    return [Row(what=f"a year: tokentail daily, {name}", values=runs.wall_ms, unit="ms") for name, runs in results.items()]
+
+    def asked(*words: str) -> Subject:
+        return Subject(" ".join(words), lambda: bench.ours(*words, logs=folder / "logs", home=folder))
+
+    subjects = [asked(name) for name in KINDS] + [asked("sessions", "--json"), asked("daily", "--json", "--since", str(WEEK_BEGINS))]
+    results = measured(subjects, bench)
+    return [Row(what=f"a year: tokentail {name}", values=runs.wall_ms, unit="ms", at_most=MAX_WALL_MS) for name, runs in results.items()]

@@ -18,7 +18,7 @@ from tokentail import merge, prices, queries
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.formats.claude import read_usage
 from tokentail.model import START, Change, Chunk, Cursor, Life, LogFile, Owner, Record, Reject, Reply
-from tokentail.periods import QUARTER_MS
+from tokentail.periods import DAY_MS, QUARTER_MS
 from tokentail.sources import LocalFolders
 from tokentail.store import Store
 
@@ -257,6 +257,32 @@ def coordinator(logs: Path, store: Path, *, wait_s: float = 5.0) -> UpdateCoordi
 
 def replies_in(db: sqlite3.Connection) -> dict[str, Reply]:
     return {reply.key: reply for reply in queries.replies_since(db, 0)}
+
+
+# Stores whose replies stand where summaries can go wrong
+
+SPRING, AUTUMN = 1_774_746_000_000, 1_792_890_000_000  # clocks change in Europe on 2026-03-29 and 2026-10-25, both at 01:00 UTC
+TIMES = st.one_of(
+    st.sampled_from([0, 1, QUARTER_MS, DAY_MS - 1, SPRING, SPRING - 1, AUTUMN, AUTUMN - 1, AUTUMN + 4 * QUARTER_MS]),
+    st.integers(SPRING - 3 * DAY_MS, SPRING + 3 * DAY_MS),
+    st.integers(AUTUMN - 3 * DAY_MS, AUTUMN + 3 * DAY_MS),
+)
+SPREAD: st.SearchStrategy[list[Record]] = st.lists(
+    st.builds(
+        lambda number, at_ms, said, stopped, owner, model: record(
+            f"msg_{number}", at_ms=at_ms, usage=said, stopped=stopped, owner=owner, model=model
+        ),
+        *(st.integers(0, 20), TIMES, USAGES, st.booleans(), OWNERS, st.sampled_from([MODEL, "claude-haiku-4-5", "claude-zeta-9"])),
+    ),
+    max_size=8,
+)
+
+
+def store_of(*lines: Record) -> Store:
+    """A store with those records, tiered as the shipped prices want it."""
+    store = memory_store(prices.load().thresholds)
+    store.apply([chunk(*lines)])
+    return store
 
 
 Summary = dict[tuple[object, ...], list[int]]

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,10 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.demo.truth import Sums
 from tokentail.errors import StoreBusyError, StoreNewerError
-from tokentail.model import Reply, Update
+from tokentail.model import Reply, Update, Window
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
+from tokentail.usage import Question, usage
 from tokentail.verify import verify
 
 DEADLINE_S = 20.0
@@ -606,9 +606,9 @@ class Machine(RuleBasedStateMachine):
         verdict = verify(self.live.db, seen)
         assert verdict.differences == []
         assert (verdict.replies_in_logs, verdict.replies_in_store) == (len(seen.replies), len(self.best))
-        summed = list(queries.by_day(self.live.db, UTC))
-        assert sum(row.cell.tokens.output for row in summed) == sum(self.best.values())
-        assert sum(row.cell.replies for row in summed) == len(self.best)
+        summed = [used.cell for used in usage(self.live.db, Question([Window("", 0, 1 << 60)]), [])]
+        assert sum(cell.tokens.output for cell in summed) == sum(self.best.values())
+        assert sum(cell.replies for cell in summed) == len(self.best)
 
     def listen(self, update: Update) -> None:
         """Whoever starts with the replies that are there and goes by the updates knows what the store holds."""

@@ -466,7 +466,7 @@ def test_what_is_only_in_a_damaged_store_is_taken_over(logs: Path, home: Path, c
     path = store_of(home, logs)
     whole = checkpointed(path)
     with closing(sqlite3.connect(path)) as db:
-        root, page_bytes = db.execute("SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'quarters'").fetchone()
+        root, page_bytes = db.execute("SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'days'").fetchone()
     shutil.rmtree(logs / "-home-dev-web")
     start = (root - 1) * page_bytes
     path.write_bytes(whole[:start] + bytes(page_bytes) + whole[start + page_bytes :])

@@ -15,10 +15,10 @@ PACKAGE = ROOT / "src" / "tokentail"
 # From bottom to top. A folder (formats, reports, ...) is one name. A module that is still to come may have its row already.
 ROWS = (
     ("model", "errors", "digest"),
-    ("periods", "merge"),
+    ("periods", "merge", "projects"),
     ("sources", "formats", "prices", "database", "interned", "summaries"),
     ("ledger", "salvage"),
-    ("tracker", "parser", "watcher", "store", "queries", "recount", "totals"),
+    ("tracker", "parser", "watcher", "store", "queries", "usage", "recount", "totals"),
     ("workers",),
     ("backlog",),
     ("coordinator", "reports", "verify", "config"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -79,7 +80,7 @@ def test_a_day_starts_at_its_first_moment(zone: ZoneInfo, day: date, start: str)
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))])
 def test_the_calendars_ends_have_a_start(day: date, zone: ZoneInfo) -> None:
     """`--since 0001-01-01` and `--until 9999-12-31` mean everything, in every zone."""
-    assert abs(periods.day_start_ms(day, zone) - periods.day_number(day) * DAY_MS) <= 14 * HOUR_MS
+    assert abs(periods.day_start_ms(day, zone) - (day - date(1970, 1, 1)).days * DAY_MS) <= 14 * HOUR_MS
 
 
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, UTC])
@@ -107,7 +108,6 @@ def test_a_day_begins_where_the_day_before_ends(name: str, at_ms: int) -> None:
 
 def test_days_have_numbers() -> None:
     """Days are counted from 1970, backwards too."""
-    assert [periods.day_number(day) for day in (date(1969, 12, 31), date(1970, 1, 1), date(2026, 10, 1))] == [-1, 0, 20727]
     assert [periods.day_from_number(number) for number in (-1, 0, 20727)] == [date(1969, 12, 31), date(1970, 1, 1), date(2026, 10, 1)]
 
 
@@ -203,11 +203,65 @@ def test_a_day_as_people_type_it(text: str, day: date) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2026-W40", date(2026, 9, 28), date(2026, 10, 4)),
+        ("2026w01", date(2025, 12, 29), date(2026, 1, 4)),
+        ("2026-02", date(2026, 2, 1), date(2026, 2, 28)),
+        ("2028-02", date(2028, 2, 1), date(2028, 2, 29)),
+        ("2026-12", date(2026, 12, 1), date(2026, 12, 31)),
+        ("yesterday", date(2026, 10, 4), date(2026, 10, 4)),
+    ],
+)
+def test_weeks_and_months_have_a_first_and_a_last_day(text: str, first: date, last: date) -> None:
+    """A week is that of ISO 8601, from Monday to Sunday; a month ends with its last day."""
+    assert periods.parse_days(text, today=date(2026, 10, 5)) == (first, last)
+
+
+@pytest.mark.parametrize("text", ["2026-W54", "2026-W00", "2026-13", "0000-01", "2025-W53", "10000-01"])
+def test_what_is_no_week_or_month(text: str) -> None:
+    """A number that the calendar does not have is refused like any other word."""
+    with pytest.raises(UsageError, match=re.escape(f"cannot read the day {text!r}")):
+        periods.parse_days(text, today=date(2026, 10, 5))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(ZONES), st.lists(st.integers(0, 40_000), max_size=5, unique=True).map(sorted))
+def test_local_days_cover_the_days_of_utc(name: str, utc_days: list[int]) -> None:
+    """Without gap or overlap, and each moment has the day that its zone says."""
+    zone = ZoneInfo(name)
+    found = list(periods.local_days(zone, utc_days))
+    assert sum(day.end_ms - day.start_ms for day in found) == len(utc_days) * DAY_MS
+    assert all(one.end_ms <= other.start_ms for one, other in itertools.pairwise(found))
+    for day, start_ms, end_ms in found:
+        assert periods.day_of(start_ms, zone) == periods.day_of(end_ms - 1, zone) == day
+
+
+def test_clocks_that_go_back_over_midnight() -> None:
+    """In St. John's of 1990 a minute of the next day came before an hour of the old one again: that day has two pieces."""
+    zone, midnight = ZoneInfo("America/St_Johns"), ms("1990-10-28T02:30:00+00:00")
+    found = [day.day.day for day in periods.local_days(zone, [midnight // DAY_MS])]
+    assert found == [27, 28, 27, 28]
+
+
+@pytest.mark.parametrize(("starts", "expected"), [(0, date(2026, 9, 28)), (6, date(2026, 9, 27)), (3, date(2026, 10, 1))])
+def test_a_week_starts_on_the_day_that_is_asked_for(starts: int, expected: date) -> None:
+    """On Monday or any other day; the day itself is the first of its week."""
+    assert periods.week_of(date(2026, 10, 1), starts=starts) == expected
+
+
+def test_the_first_week_of_the_calendar_is_cut_off() -> None:
+    """0001-01-01 is a Monday; a week that would begin before it begins there."""
+    assert periods.week_of(date(1, 1, 3), starts=6) == date(1, 1, 1)
+
+
+@pytest.mark.parametrize(
     "text", ["", "tomorrow", "2026-13-01", "2026-02-30", "26-10-01", "2026-1-1", "7", "d", "-7d", "7 d", "2026-W40-4", "999999d", "٧d"]
 )
 def test_what_is_no_day(text: str) -> None:
     """Anything else is named as it was typed, with the forms that work."""
-    with pytest.raises(UsageError, match=re.escape(f"cannot read the day {text!r} (use 2026-10-01, today, yesterday or 7d)")) as raised:
+    message = f"cannot read the day {text!r} (use 2026-10-01, today, yesterday, 7d, a week like 2026-W40 or a month like 2026-10)"
+    with pytest.raises(UsageError, match=re.escape(message)) as raised:
         periods.parse_day(text, today=TODAY)
     assert raised.value.exit_code == 2
 

@@ -18,8 +18,10 @@ from tokentail.model import Counts, Extra, Metrics, Notes, Owner, Reply, ReplyCh
 from tokentail.reports import text
 from tokentail.reports.as_csv import guarded, report_csv
 from tokentail.reports.as_json import feed_json, report_json
-from tokentail.reports.daily import from_replies, shown_path
+from tokentail.reports.build import build, shown_path
+from tokentail.reports.data import Counted
 from tokentail.reports.overview import Overview, overview_text
+from tokentail.reports.request import Context, Request
 
 DATA = Path(__file__).with_name("data") / "reports"
 PLAIN = text.Style(False)
@@ -280,10 +282,8 @@ def test_days_of_a_zone() -> None:
     replies = [reply(key=f"m{hour}", at_ms=1_790_848_800_000 + hour * 3_600_000) for hour in range(0, 48, 6)]
 
     def days(zone: str, **period: date) -> dict[str, int]:
-        bounds: dict[str, date | None] = {"since": None, "until": None, **period}
-        report = from_replies(
-            replies, PRICES, zone=ZoneInfo(zone), since=bounds["since"], until=bounds["until"], sources=[], malformed_lines=0
-        )
+        request = Request("daily", ZoneInfo(zone), since=period.get("since"), until=period.get("until"))
+        report = build(request, Counted(replies, {}, PRICES), Context(PRICES, 0))
         return {row.key: row.counts.replies for row in report.rows}
 
     assert days("UTC") == {"2026-10-01": 3, "2026-10-02": 4, "2026-10-03": 1}

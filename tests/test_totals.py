@@ -17,8 +17,8 @@ PRICES = prices.load()
 UNKNOWN = "claude-zeta-9"
 
 
-def added(replies: Iterable[Reply]) -> Adder:
-    adder = Adder(PRICES)
+def added(replies: Iterable[Reply]) -> Adder[str]:
+    adder = Adder[str](PRICES)
     add_replies(adder, replies, lambda reply: reply.model, PRICES)
     return adder
 
@@ -115,7 +115,7 @@ def test_a_free_reply_of_an_unknown_model_is_unknown_too() -> None:
 
 def test_rows_are_in_the_order_of_their_keys() -> None:
     """Days, months and names sort as text."""
-    adder = Adder(PRICES)
+    adder = Adder[str](PRICES)
     for key in ("2026-10-02", "2026-09-30", "2026-10-01"):
         add_replies(adder, [reply()], lambda _, key=key: key, PRICES)  # type: ignore[misc]  # a default argument's type
     assert [row.key for row in adder.rows()] == ["2026-09-30", "2026-10-01", "2026-10-02"]

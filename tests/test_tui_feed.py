@@ -24,7 +24,7 @@ def row(number: int, *, event: str = "new", output: int = 1) -> FeedRow:
 
 
 def snapshot(*changes: FeedChange, latest: tuple[FeedRow, ...] | None = None) -> Snapshot:
-    return Snapshot(NOW, OVERVIEW, (), HOUR, latest, changes, LOOK, False)
+    return Snapshot(NOW, OVERVIEW, HOUR, latest, changes, LOOK, False)
 
 
 def changed(*rows: FeedRow) -> Snapshot:

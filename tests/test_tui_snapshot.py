@@ -97,8 +97,8 @@ def test_week_has_a_cost_a_day(screen: Screen) -> None:
 
     seen = screen.look()
 
-    assert [cost > 0 for cost in seen.week_usd] == [True, False, False, False, False, True, True]
-    assert sum(seen.week_usd) == pytest.approx(seen.overview.week.cost_usd)
+    assert [cost > 0 for cost in seen.overview.week_usd] == [True, False, False, False, False, True, True]
+    assert sum(seen.overview.week_usd) == pytest.approx(seen.overview.week.cost_usd)
 
 
 def test_first_snapshot_fills_the_feed(screen: Screen) -> None:

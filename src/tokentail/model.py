@@ -291,10 +291,53 @@ class Counts(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of a report: its key (a day, a model, ...) and what was counted."""
+    """A line of a report: its key (a day, a model, ...), what was counted, and what else its kind of report says."""
 
     key: str
     counts: Counts
+    about: SessionFacts | ProjectFacts | BlockFacts | None = None
+    models: tuple[Row, ...] = ()  # on request: its models, costliest first
+
+
+class SessionFacts(NamedTuple):
+    """What a report says of a session besides its counts, which include those of its subagents."""
+
+    project: str  # the slug
+    name: str  # the project's shown name
+    first_ms: int  # the moments of its first reply and of its last one
+    last_ms: int
+    subagents: int
+    by_subagents: Counts  # what these used
+    agents: tuple[Row, ...] = ()  # on request: each of them, by its id
+
+
+class ProjectFacts(NamedTuple):
+    """What a report says of a project besides its counts."""
+
+    name: str  # as shown
+    folder: str  # "" where no log names it
+    slugs: tuple[str, ...]  # one, or those that were grouped
+    first_ms: int
+    last_ms: int
+
+
+class BlockFacts(NamedTuple):
+    """What a report says of a five-hour window besides its counts."""
+
+    end_ms: int  # when it ends by the clock
+    first_ms: int
+    last_ms: int
+    pace: Pace | None  # of the window that is still running
+
+
+class Pace(NamedTuple):
+    """How fast the running window is used, from its first reply until now, and where that leads; of all usage in it."""
+
+    minutes_left: float
+    tokens_per_minute: float
+    cost_usd_per_hour: float | None  # None: nothing in it has a price
+    projected_tokens: int
+    projected_cost_usd: float | None
 
 
 class Notes(NamedTuple):
@@ -315,6 +358,7 @@ class Report(NamedTuple):
     rows: tuple[Row, ...]
     totals: Counts
     notes: Notes = Notes()
+    hints: tuple[str, ...] = ()  # for people: what a name that was asked for may have meant
 
 
 class Metrics(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,6 +17,14 @@ DAY_MS = 86_400_000
 EPOCH = date(1970, 1, 1)
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = (date.max - EPOCH).days
+
+
+class LocalDay(NamedTuple):
+    """A stretch of time, [start, end), and the day of a zone that it is in."""
+
+    day: date
+    start_ms: int
+    end_ms: int
 
 
 class Span(NamedTuple):
@@ -42,6 +50,29 @@ def parse_zone(name: str | None) -> ZoneInfo:
         raise UsageError(f"unknown time zone {name!r} (use an IANA name like Europe/Berlin or UTC)") from error
 
 
+def parse_days(text: str, *, today: date) -> tuple[date, date]:
+    """
+    The first and the last day of a time as people type it: a day (see `parse_day`), a week `2026-W40`, a month `2026-10`.
+
+    Weeks are those of ISO 8601, from Monday to Sunday.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    word = text.strip().lower()
+    try:
+        if re.fullmatch(r"[0-9]{4}-?w[0-9]{2}", word):
+            monday = date.fromisoformat(f"{word[:4]}-W{word[-2:]}-1")
+            return monday, monday + timedelta(days=6)
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}", word):
+            first = date.fromisoformat(f"{word}-01")
+            return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise _no_day(text) from error
+    day = parse_day(text, today=today)
+    return day, day
+
+
 def parse_day(text: str, *, today: date) -> date:
     """
     A day as people type it: `2026-10-01`, `today`, `yesterday`, `7d` (today and the six days before).
@@ -61,7 +92,11 @@ def parse_day(text: str, *, today: date) -> date:
             return date.fromisoformat(word)
     except (ValueError, OverflowError):
         pass
-    raise UsageError(f"cannot read the day {text!r} (use 2026-10-01, today, yesterday or 7d)")
+    raise _no_day(text)
+
+
+def _no_day(text: str) -> UsageError:
+    return UsageError(f"cannot read the day {text!r} (use 2026-10-01, today, yesterday, 7d, a week like 2026-W40 or a month like 2026-10)")
 
 
 def at(at_ms: int, zone: tzinfo = UTC) -> datetime:
@@ -70,6 +105,11 @@ def at(at_ms: int, zone: tzinfo = UTC) -> datetime:
         return (_EPOCH_AT + timedelta(milliseconds=at_ms)).astimezone(zone)
     except OverflowError:
         return datetime.max.replace(tzinfo=zone)
+
+
+def utc_text(at_ms: int, *, digits: str = "seconds") -> str:
+    """The moment in ISO 8601, as in 2026-10-01T10:00:00Z, to the seconds or milliseconds."""
+    return at(at_ms).isoformat(timespec=digits).removesuffix("+00:00") + "Z"
 
 
 def day_of(at_ms: int, zone: tzinfo) -> date:
@@ -83,20 +123,55 @@ def day_start_ms(day: date, zone: tzinfo) -> int:
     return round((local - _EPOCH_AT) / timedelta(milliseconds=1))
 
 
-def day_number(day: date) -> int:
-    """Days since 1970-01-01."""
-    return (day - EPOCH).days
-
-
 def day_from_number(number: int) -> date:
     return EPOCH + timedelta(days=min(number, _LAST_DAY))
+
+
+def week_of(day: date, *, starts: int = 0) -> date:
+    """The first day of a day's week; weeks start on Monday (0) or, with `starts`, on another weekday, to Sunday (6)."""
+    since = (day.weekday() - starts) % 7
+    return day - timedelta(days=min(since, (day - date.min).days))
+
+
+def month_of(day: date) -> str:
+    """The month that a day is in, as in 2026-10."""
+    return day.isoformat()[:7]
+
+
+def local_days(zone: tzinfo, utc_days: Iterable[int]) -> Iterator[LocalDay]:
+    """
+    Cut UTC days, given by their ascending numbers, into local days; the first and the last one may be cut off.
+
+    A local day comes in two pieces where clocks go back over midnight, and not at all where a zone leaves it out.
+    """
+    for first, beyond in _runs(utc_days):
+        for span in spans(zone, first * DAY_MS, beyond * DAY_MS):
+            start = span.start_ms
+            while start < span.end_ms:
+                number = (start + span.offset_ms) // DAY_MS
+                end = min((number + 1) * DAY_MS - span.offset_ms, span.end_ms)
+                yield LocalDay(day_from_number(number), start, end)
+                start = end
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Stretches of numbers that follow one another: [first, beyond)."""
+    first = beyond = None
+    for number in numbers:
+        if number != beyond:
+            if first is not None and beyond is not None:
+                yield first, beyond
+            first = number
+        beyond = number + 1
+    if first is not None and beyond is not None:
+        yield first, beyond
 
 
 def spans(zone: tzinfo, start_ms: int, end_ms: int) -> Iterator[Span]:
     """
     Cut [start_ms, end_ms) where the zone changes its offset.
 
-    Found by bisection between noons, so a change is located to the quarter of an hour (no zone changes inside one).
+    Found by bisection between two looks a day apart, so a change is located to the millisecond.
     """
     first = start_ms
     offset = _offset_ms(first, zone)
@@ -115,14 +190,13 @@ def spans(zone: tzinfo, start_ms: int, end_ms: int) -> Iterator[Span]:
 
 def _change_between(low_ms: int, high_ms: int, zone: tzinfo) -> int:
     before = _offset_ms(low_ms, zone)
-    low, high = low_ms // QUARTER_MS, -(-high_ms // QUARTER_MS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _offset_ms(middle * QUARTER_MS, zone) == before:
-            low = middle
+    while high_ms - low_ms > 1:
+        middle_ms = (low_ms + high_ms) // 2
+        if _offset_ms(middle_ms, zone) == before:
+            low_ms = middle_ms
         else:
-            high = middle
-    return high * QUARTER_MS
+            high_ms = middle_ms
+    return high_ms
 
 
 def _offset_ms(at_ms: int, zone: tzinfo) -> int:

@@ -86,6 +86,7 @@ class PriceList:
 
     Attributes:
         thresholds: every long-context threshold of any model, in prompt tokens, ascending.
+        changes_ms: every moment at which a price of any model changes, ascending.
         made_from: what the list was made from, as in "genai-prices 0.2.3".
     """
 
@@ -104,6 +105,7 @@ class PriceList:
         days = [(price.first_day, price.until_day) for model in self._book.models.values() for price in model.prices]
         days += [(fast.first_day, fast.until_day) for model in self._book.models.values() for fast in model.fast]
         self._changes = sorted({day for both in days for day in both})
+        self.changes_ms = [day * _DAY_MS for day in self._changes if day not in (_LONG_AGO, _FAR_AHEAD)]
         self._memo = lru_cache(maxsize=_MEMO_SIZE)(self._find)
 
     def prompt_class(self, prompt_tokens: int) -> int:

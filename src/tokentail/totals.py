@@ -3,72 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 from tokentail.model import Cell, Counts, Reply, Row
-from tokentail.prices import PICO_PER_USD, PriceList
+from tokentail.prices import PICO_PER_USD, PriceList, Rate
+
+Key = TypeVar("Key", str, tuple[str, ...])
+# A sum: input, output, cache read, cache writes of 5 minutes and 1 hour, replies, not final, web searches; then the cost in
+# pico-dollars, how many parts have a price, and how many have none or only a part of one.
+_Sum = list[int]
+_NOTHING = (0,) * 11
 
 
-class _Sum:
-    __slots__ = (
-        *("cache_read", "cache_write_1h", "cache_write_5m", "cost_pico", "input", "not_final"),
-        *("output", "priced", "replies", "unpriced", "web_searches"),
-    )
+class Summed(NamedTuple, Generic[Key]):
+    """What was added up under a key."""
 
-    def __init__(self) -> None:
-        self.input = self.output = self.cache_read = self.cache_write_5m = self.cache_write_1h = 0
-        self.replies = self.not_final = self.web_searches = 0
-        self.cost_pico = 0
-        self.priced = False  # at least one part has a price
-        self.unpriced = False  # at least one part has none, or only a part of one
+    key: Key
+    counts: Counts
 
 
-class Adder:
+class Adder(Generic[Key]):
     """Adds cells up by key. All sums are of integers, so they do not depend on the order."""
 
     def __init__(self, prices: PriceList) -> None:
         self._prices = prices
-        self._sums: dict[str, _Sum] = {}
-        self._total = _Sum()
+        self._rates: dict[tuple[object, ...], Rate | None] = {}
+        self._sums: dict[Key, _Sum] = {}
         self._unpriced: set[str] = set()
 
-    def add(self, key: str, cell: Cell) -> None:
+    def add(self, key: Key, cell: Cell) -> None:
         """Add a cell to the row of that key, and to the total."""
-        rate = self._prices.rate(
-            cell.model, cell.at_ms, prompt_class=cell.prompt_class, speed=cell.speed, geo=cell.geo, service_tier=cell.service_tier
-        )
-        cost = 0 if rate is None else rate.cost(cell.tokens, cell.web_searches)
+        at_ms, model, _, prompt_class, speed, geo, service_tier, tokens, replies, not_final, web_searches = cell
+        said = (at_ms, model, prompt_class, speed, geo, service_tier)
+        if said not in self._rates:
+            self._rates[said] = self._rate(cell)
+        rate = self._rates[said]
+        total = self._sums.get(key)
+        if total is None:
+            total = self._sums[key] = list(_NOTHING)
+        i, o, r, w5, w1 = tokens
+        total[0] += i
+        total[1] += o
+        total[2] += r
+        total[3] += w5
+        total[4] += w1
+        total[5] += replies
+        total[6] += not_final
+        total[7] += web_searches
         if rate is None:
-            self._unpriced.add(cell.model)
-        row = self._sums.get(key)
-        if row is None:
-            row = self._sums[key] = _Sum()
-        for total in (row, self._total):
-            total.input += cell.tokens.input
-            total.output += cell.tokens.output
-            total.cache_read += cell.tokens.cache_read
-            total.cache_write_5m += cell.tokens.cache_write_5m
-            total.cache_write_1h += cell.tokens.cache_write_1h
-            total.replies += cell.replies
-            total.not_final += cell.not_final
-            total.web_searches += cell.web_searches
-            total.cost_pico += cost
-            total.priced = total.priced or rate is not None
-            total.unpriced = total.unpriced or rate is None or rate.assumed
+            total[10] += 1
+            return
+        total[8] += i * rate[0] + o * rate[1] + r * rate[2] + w5 * rate[3] + w1 * rate[4] + web_searches * rate[5]
+        total[9] += 1
+        total[10] += rate[6]
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[Summed[Key], ...]:
         """The rows, by ascending key."""
-        return tuple(Row(key, _counts(self._sums[key])) for key in sorted(self._sums))
+        return tuple(Summed(key, _counts(self._sums[key])) for key in sorted(self._sums))
 
     def totals(self) -> Counts:
         """The sum of all rows; an empty one costs 0."""
-        return _counts(self._total)
+        return _counts(list(map(sum, zip(_NOTHING, *self._sums.values(), strict=True))))
 
     def unpriced_models(self) -> tuple[str, ...]:
         """The models that have no price, sorted."""
         return tuple(sorted(self._unpriced))
 
+    def _rate(self, cell: Cell) -> Rate | None:
+        rate = self._prices.rate(
+            cell.model, cell.at_ms, prompt_class=cell.prompt_class, speed=cell.speed, geo=cell.geo, service_tier=cell.service_tier
+        )
+        if rate is None:
+            self._unpriced.add(cell.model)
+        return rate
 
-def add_replies(adder: Adder, replies: Iterable[Reply], key_of: Callable[[Reply], str], prices: PriceList) -> None:
+
+def costliest_first(rows: Iterable[Row]) -> list[Row]:
+    """Rows by what they cost; those of one cost, or without a price, by their tokens and names."""
+    return sorted(rows, key=lambda row: (-(row.counts.cost_usd or 0), -row.counts.total_tokens, row.key))
+
+
+def add_replies(adder: Adder[Key], replies: Iterable[Reply], key_of: Callable[[Reply], Key], prices: PriceList) -> None:
     """Add replies one by one; an extra iteration adds its tokens under its own model, and no reply (R6)."""
     for reply in replies:
         key = key_of(reply)
@@ -93,24 +108,23 @@ def cells_of(reply: Reply, prices: PriceList) -> list[Cell]:
 
 def counts_of(reply: Reply, prices: PriceList) -> Counts:
     """What one reply counts and costs, its extra iterations included."""
-    adder = Adder(prices)
+    adder = Adder[str](prices)
     add_replies(adder, [reply], lambda _: "", prices)
     return adder.totals()
 
 
 def _counts(total: _Sum) -> Counts:
-    tokens = total.input + total.output + total.cache_read + total.cache_write_5m + total.cache_write_1h
-    nothing = not total.priced and not total.unpriced
+    i, o, r, w5, w1, replies, not_final, web_searches, cost_pico, priced, unpriced = total
     return Counts(
-        input_tokens=total.input,
-        output_tokens=total.output,
-        cache_write_5m_tokens=total.cache_write_5m,
-        cache_write_1h_tokens=total.cache_write_1h,
-        cache_read_tokens=total.cache_read,
-        total_tokens=tokens,
-        replies=total.replies,
-        not_final_replies=total.not_final,
-        web_searches=total.web_searches,
-        cost_usd=total.cost_pico / PICO_PER_USD if total.priced or nothing else None,
-        cost_is_lower_bound=total.unpriced or total.not_final > 0,
+        input_tokens=i,
+        output_tokens=o,
+        cache_write_5m_tokens=w5,
+        cache_write_1h_tokens=w1,
+        cache_read_tokens=r,
+        total_tokens=i + o + r + w5 + w1,
+        replies=replies,
+        not_final_replies=not_final,
+        web_searches=web_searches,
+        cost_usd=cost_pico / PICO_PER_USD if priced or not unpriced else None,
+        cost_is_lower_bound=unpriced > 0 or not_final > 0,
     )

@@ -23,6 +23,12 @@ class Command(NamedTuple):
 SCREEN = Command("screen", "the live screen, or today's overview")  # what runs without a command's name
 COMMANDS: Mapping[str, Command] = {
     "daily": Command("report", "what each day used and cost"),
+    "weekly": Command("report", "what each week used and cost"),
+    "monthly": Command("report", "what each month used and cost"),
+    "sessions": Command("report", "what each session used and cost"),
+    "projects": Command("report", "what each project used and cost"),
+    "models": Command("report", "what each model used and cost"),
+    "blocks": Command("report", "the five-hour windows, and where the running one leads"),
     "feed": Command("feed", "one line for every reply, as it happens"),
     "verify": Command("verify", "hold the store against a full re-read"),
     "demo": Command("demo", "made-up logs to try it on"),

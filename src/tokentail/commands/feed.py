@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.description = "One line for every reply, as it happens."
     options.add_places(parser)
     options.add_zone(parser)
-    parser.add_argument("--since", metavar="DAY", help="first the replies from that day on (2026-10-01, today, yesterday, 7d)")
+    parser.add_argument("--since", metavar="DAY", help="first the replies from that day on (2026-10-01, today, 7d, 2026-W40)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line (docs/json.md)")
     parser.set_defaults(run=run)
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     zone = options.zone(args)
     since_ms = None
     if args.since is not None:
-        since_ms = periods.day_start_ms(periods.parse_day(args.since, today=datetime.now(zone).date()), zone)
+        since_ms = periods.day_start_ms(periods.parse_days(args.since, today=datetime.now(zone).date())[0], zone)
     price_list = prices.load()
     coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
     write = feed.json_line if args.json else feed.text_line

@@ -40,8 +40,10 @@ def add_zone(parser: argparse.ArgumentParser) -> None:
 def add_period(parser: argparse.ArgumentParser) -> None:
     """Which days, of whose midnight."""
     add_zone(parser)
-    parser.add_argument("--since", metavar="DAY", help="first day: 2026-10-01, today, yesterday or 7d (today and the six days before)")
-    parser.add_argument("--until", metavar="DAY", help="last day, inclusive")
+    parser.add_argument(
+        "--since", metavar="DAY", help="first day: 2026-10-01, today, yesterday, 7d (today and the six days before), 2026-W40 or 2026-10"
+    )
+    parser.add_argument("--until", metavar="DAY", help="last day, inclusive; of a week or month its last one")
 
 
 def given_folders(args: argparse.Namespace) -> list[Path] | None:
@@ -79,8 +81,8 @@ def zone(args: argparse.Namespace) -> ZoneInfo:
 
 def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | None]:
     """The first and the last day, where they are given."""
-    since = None if args.since is None else periods.parse_day(args.since, today=today)
-    until = None if args.until is None else periods.parse_day(args.until, today=today)
+    since = None if args.since is None else periods.parse_days(args.since, today=today)[0]
+    until = None if args.until is None else periods.parse_days(args.until, today=today)[1]
     if since is not None and until is not None and since > until:
         raise UsageError(f"--since {since} is after --until {until} (swap them)")
     return since, until

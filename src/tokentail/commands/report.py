@@ -1,4 +1,4 @@
-"""`tokentail daily`: what each day used and cost, from the store or without it."""
+"""The reports: what was used and cost, by day, week, month, session, project, model or five-hour window."""
 
 from __future__ import annotations
 
@@ -6,30 +6,62 @@ import argparse
 import contextlib
 import os
 import sys
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from tokentail import prices
 from tokentail.commands import options
-from tokentail.model import Problem, Report
 from tokentail.reports import text
+
+if TYPE_CHECKING:
+    from tokentail.model import Problem, Report
+    from tokentail.reports.request import Request
+
+
+_REPORTS: Mapping[str, str] = {
+    "daily": "What each day used and cost, oldest first.",
+    "weekly": "What each week used and cost, oldest first; a week is named by its first day.",
+    "monthly": "What each month used and cost, oldest first.",
+    "sessions": "What each session used and cost, oldest first; what its subagents used is part of it, and shown under it.",
+    "projects": "What each project used and cost, costliest first.",
+    "models": "What each model used and cost, costliest first.",
+    "blocks": "What each five-hour window used and cost, and where the running one leads.",
+}
 
 
 def configure(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.description = "What each day used and cost, oldest first."
+    parser.description = _REPORTS[name]
     options.add_places(parser)
     options.add_period(parser)
+    parser.add_argument(
+        "--project",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this project: its name, folder or slug; * and ? stand for others",
+    )
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this model; * and ? as in a shell")
+    if name != "models":
+        parser.add_argument("--breakdown", action="store_true", help="each row's models, too")
+    if name == "sessions":
+        parser.add_argument("--agents", action="store_true", help="each session's subagents one by one")
+    if name == "projects":
+        parser.add_argument("--worktrees", action="store_true", help="worktrees of one repository as one project")
+    orders = ("cost", "tokens", "name") if name == "models" else ("oldest", "newest", "cost", "tokens", "name")
+    parser.add_argument("--order", choices=orders, help="which rows come first")
+    parser.add_argument("--limit", type=_whole, metavar="N", help="at most so many rows; the totals stay those of all")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object (docs/json.md)")
     shape.add_argument("--csv", action="store_true", help="comma-separated values with a header line")
     parser.add_argument("--no-store", action="store_true", help="read all logs anew, by the slow and independent way")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, report=name)
 
 
 def run(args: argparse.Namespace) -> int:
-    zone = options.zone(args)
-    since, until = options.period(args, datetime.now(zone).date())
-    report, problems = (_recounted if args.no_store else _stored)(args, zone, since, until)
+    request = _request(args)
+    report, problems = (_recounted if args.no_store else _stored)(args, request)
     if args.json:
         from tokentail.reports.as_json import report_json  # json is not needed for a table
 
@@ -41,40 +73,71 @@ def run(args: argparse.Namespace) -> int:
     else:
         style = text.Style.of(sys.stdout, os.environ)
         sys.stdout.write(text.report_table(report, width=text.terminal_width(sys.stdout), style=style))
-    if not report.rows and not problems:
-        options.explain_emptiness(options.source(args), has_period=since is not None or until is not None)
+    for hint in report.hints:
+        text.warn(hint)
+    if not report.rows and not problems and not report.hints:
+        options.explain_emptiness(options.source(args), has_period=args.since is not None or args.until is not None)
     return options.tell_problems(problems)
 
 
-def _stored(args: argparse.Namespace, zone: ZoneInfo, since: date | None, until: date | None) -> tuple[Report, list[Problem]]:
-    from tokentail.coordinator import UpdateCoordinator  # --help does without
-    from tokentail.reports import daily
+def _request(args: argparse.Namespace) -> Request:
+    from tokentail.reports.request import Request  # --help does without
+
+    zone = options.zone(args)
+    since, until = options.period(args, datetime.now(zone).date())
+    return Request(
+        args.report,
+        zone,
+        since,
+        until,
+        tuple(args.project),
+        tuple(args.model),
+        breakdown=getattr(args, "breakdown", False),
+        agents=getattr(args, "agents", False),
+        worktrees=getattr(args, "worktrees", False),
+        order=args.order or "",
+        limit=args.limit,
+    )
+
+
+def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Problem]]:
+    from tokentail.coordinator import UpdateCoordinator
+    from tokentail.queries import malformed_lines
+    from tokentail.reports.build import build
+    from tokentail.reports.data import Stored
+    from tokentail.reports.request import Context
 
     price_list, source = prices.load(), options.source(args)
     with contextlib.closing(
         UpdateCoordinator(source, options.store_path(args), prices=price_list, progress=options.progress())
     ) as coordinator:
         report, update = coordinator.answer(
-            lambda db, update: daily.from_store(
-                db, price_list, zone=zone, since=since, until=until, sources=source.names, degraded=update.degraded
+            lambda db, update: build(
+                request,
+                Stored(db, price_list),
+                Context(price_list, update.started_at_ms, source.names, {}, malformed_lines(db), update.degraded),
             )
         )
     return report, update.problems
 
 
-def _recounted(args: argparse.Namespace, zone: ZoneInfo, since: date | None, until: date | None) -> tuple[Report, list[Problem]]:
+def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list[Problem]]:
     from tokentail.recount import recount
-    from tokentail.reports import daily
+    from tokentail.reports.build import build
+    from tokentail.reports.data import Counted
+    from tokentail.reports.request import Context
 
-    source = options.source(args)
+    price_list, source = prices.load(), options.source(args)
     counted = recount(source)
-    report = daily.from_replies(
-        counted.replies,
-        prices.load(),
-        zone=zone,
-        since=since,
-        until=until,
-        sources=source.names,
-        malformed_lines=counted.malformed_lines,
-    )
-    return report, counted.problems
+    context = Context(price_list, int(time.time() * 1000), source.names, {}, counted.malformed_lines)
+    return build(request, Counted(counted.replies, counted.project_names, price_list), context), counted.problems
+
+
+def _whole(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError(word)
+    return number
+
+
+_whole.__name__ = "number of rows"  # argparse names it in its message

@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
 
-from tokentail import periods
-from tokentail.model import Counts, ReplyChange, Report
+from tokentail.model import BlockFacts, Counts, ProjectFacts, ReplyChange, Report, Row, SessionFacts
+from tokentail.periods import utc_text
 from tokentail.prices import PriceList
 from tokentail.totals import counts_of
 
 REPORT_SCHEMA = "tokentail/report/1"
 FEED_SCHEMA = "tokentail/feed/1"
 # The first key of a row names it.
-ROW_NAMES = {"daily": "day"}
+ROW_NAMES = {
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "sessions": "session",
+    "projects": "project",
+    "models": "model",
+    "blocks": "block",
+}
 
 
 def report_json(report: Report) -> str:
-    """One JSON object, indented."""
-    name = ROW_NAMES[report.name]
-    document = {
+    """One JSON object, with a row a line."""
+    parts: dict[str, object] = {
         "schema": REPORT_SCHEMA,
         "report": report.name,
         "timezone": report.timezone,
         "sources": list(report.sources),
-        "rows": [{name: row.key, **row.counts._asdict()} for row in report.rows],
+        "rows": None,
         "totals": report.totals._asdict(),
         "notes": report.notes._asdict(),
     }
-    return json.dumps(document, indent=2)
+    lines = [f'  "{name}": {json.dumps(value)}' for name, value in parts.items()]
+    # Not indented by json: that is its slow way, and a session is easier to find on a line of its own.
+    rows = ",\n    ".join(json.dumps(row_fields(report.name, row)) for row in report.rows)
+    lines[4] = f'  "rows": [\n    {rows}\n  ]' if rows else '  "rows": []'
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def row_fields(report: str, row: Row) -> dict[str, object]:
+    """A row of that report as the fields of its JSON object."""
+    fields: dict[str, object] = {ROW_NAMES[report]: row.key, **_facts(row.about), **row.counts._asdict()}
+    if isinstance(row.about, SessionFacts):
+        fields["subagents"] = _subagents(row.about)
+    if row.models:
+        fields["models"] = [{"model": model.key, **model.counts._asdict()} for model in row.models]
+    return fields
 
 
 def feed_json(change: ReplyChange, prices: PriceList) -> str:
@@ -42,8 +62,33 @@ def feed_json(change: ReplyChange, prices: PriceList) -> str:
     if reply is None:
         line |= {"id": None, "at": None, "session": None, "project": None, "agent": None, "model": None, **Counts()._asdict()}
     else:
-        at = periods.at(reply.at_ms, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = utc_text(reply.at_ms, digits="milliseconds")
         owner = reply.owner
         line |= {"id": reply.id, "at": at, "session": owner.session, "project": owner.project, "agent": owner.agent, "model": reply.model}
         line |= counts_of(reply, prices)._asdict()
     return json.dumps(line, separators=(",", ":"))
+
+
+def _facts(about: SessionFacts | ProjectFacts | BlockFacts | None) -> dict[str, object]:
+    match about:
+        case SessionFacts():
+            return {"project": about.project, "project_name": about.name, **_moments(about)}
+        case ProjectFacts():
+            return {"project_name": about.name, "folder": about.folder or None, "slugs": about.slugs, **_moments(about)}
+        case BlockFacts():
+            pace = about.pace._asdict() if about.pace else None
+            return {"end": utc_text(about.end_ms), **_moments(about), "active": about.pace is not None, "pace": pace}
+    return {}
+
+
+def _moments(about: SessionFacts | ProjectFacts | BlockFacts) -> dict[str, object]:
+    return {"first_at": utc_text(about.first_ms, digits="milliseconds"), "last_at": utc_text(about.last_ms, digits="milliseconds")}
+
+
+def _subagents(about: SessionFacts) -> dict[str, object] | None:
+    if not about.subagents:
+        return None
+    fields: dict[str, object] = {"agents": about.subagents, **about.by_subagents._asdict()}
+    if about.agents:
+        fields["each"] = [{"agent": agent.key, **agent.counts._asdict()} for agent in about.agents]
+    return fields

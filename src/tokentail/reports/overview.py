@@ -7,11 +7,12 @@ from datetime import date, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tokentail import periods, queries
-from tokentail.model import Counts, Row, Update
+from tokentail import periods
+from tokentail.model import Counts, Row, Update, Window
 from tokentail.prices import PriceList
 from tokentail.reports import text
-from tokentail.totals import Adder
+from tokentail.totals import Adder, costliest_first
+from tokentail.usage import Question, usage
 
 
 class Overview(NamedTuple):
@@ -21,18 +22,25 @@ class Overview(NamedTuple):
     today: Counts
     week: Counts  # today and the six days before
     models: tuple[Row, ...]  # today's, costliest first
+    week_usd: tuple[float, ...] = ()  # what each day of the week cost, today last
 
 
 def overview(db: sqlite3.Connection, prices: PriceList, zone: ZoneInfo, now_ms: int) -> Overview:
     """The overview at a moment, for the days of a zone."""
     day = periods.day_of(now_ms, zone)
-    today, week = Adder(prices), Adder(prices)
-    for cell in queries.by_model(db, zone, day, day):
-        today.add(cell.model, cell)
-    for cell in queries.by_model(db, zone, day - timedelta(days=6), day):
-        week.add("", cell)
-    models = sorted(today.rows(), key=lambda row: (-(row.counts.cost_usd or 0), row.key))
-    return Overview(day, today.totals(), week.totals(), tuple(models))
+    week = [day - timedelta(days=back) for back in range(6, -1, -1)]
+    number = now_ms // periods.DAY_MS
+    # A day more at each end, since those are days of UTC.
+    local = [each for each in periods.local_days(zone, range(number - 7, number + 2)) if each.day in week]
+    windows = [Window(each.day.isoformat(), each.start_ms, each.end_ms) for each in local]
+    days, models = Adder[str](prices), Adder[str](prices)
+    for used in usage(db, Question(windows), prices.changes_ms):
+        days.add(windows[used.window].key, used.cell)
+        if windows[used.window].key == day.isoformat():
+            models.add(used.cell.model, used.cell)
+    costs = {key: counts.cost_usd or 0.0 for key, counts in days.rows()}
+    rows = costliest_first(Row(key, counts) for key, counts in models.rows())
+    return Overview(day, models.totals(), days.totals(), tuple(rows), tuple(costs.get(each.isoformat(), 0.0) for each in week))
 
 
 def overview_text(seen: Overview, update: Update, zone: ZoneInfo, style: text.Style) -> str:

@@ -97,7 +97,7 @@ class Week(Card):
             counts,
             f"{text.short(counts.total_tokens)} tokens",
             width,
-            aside=chart.history(snapshot.week_usd) if any(snapshot.week_usd) else "",
+            aside=chart.history(snapshot.overview.week_usd) if any(snapshot.overview.week_usd) else "",
         )
 
 

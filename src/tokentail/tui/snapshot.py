@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -88,7 +88,6 @@ class Snapshot:
 
     at: datetime  # of the look, in the person's zone
     overview: Overview
-    week_usd: tuple[float, ...]  # a day's cost, today last
     hour: Hour
     latest: tuple[FeedRow, ...] | None  # the newest replies, where the feed has to begin anew
     changes: tuple[FeedChange, ...]
@@ -114,7 +113,6 @@ def take(db: sqlite3.Connection, prices: PriceList, zone: ZoneInfo, update: Upda
     return Snapshot(
         at=at,
         overview=seen,
-        week_usd=_week(db, prices, zone, seen),
         hour=last_hour(db, prices, now_ms),
         latest=latest,
         changes=tuple(_change(change, folders, prices, zone) for change in changes),
@@ -129,7 +127,7 @@ def last_hour(db: sqlite3.Connection, prices: PriceList, now_ms: int) -> Hour:
     first = last - HOUR_MINUTES + 1
     tokens = [Kinds()] * HOUR_MINUTES
     costs = [Kinds()] * HOUR_MINUTES
-    adder = Adder(prices)
+    adder = Adder[str](prices)
     for minute, cell in queries.cells_by_minute(db, first * 60_000, (last + 1) * 60_000):
         adder.add("", cell)
         place = minute - first
@@ -155,15 +153,6 @@ def _kinds(tokens: Tokens) -> Kinds:
 
 def _plus(left: Kinds, right: Kinds) -> Kinds:
     return Kinds(*(a + b for a, b in zip(left, right, strict=True)))
-
-
-def _week(db: sqlite3.Connection, prices: PriceList, zone: ZoneInfo, seen: Overview) -> tuple[float, ...]:
-    days = [seen.day - timedelta(days=back) for back in range(6, -1, -1)]
-    adder = Adder(prices)
-    for day, cell in queries.by_day(db, zone, days[0], days[-1]):
-        adder.add(day.isoformat(), cell)
-    costs = {row.key: row.counts.cost_usd or 0.0 for row in adder.rows()}
-    return tuple(costs.get(day.isoformat(), 0.0) for day in days)
 
 
 def _change(change: ReplyChange, folders: dict[str, str], prices: PriceList, zone: ZoneInfo) -> FeedChange:

@@ -1,0 +1,83 @@
+"""Five-hour windows, by the algorithm of docs/counting.md ("Limits"): the first reply after a window opens the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tokentail import periods
+from tokentail.model import BlockFacts, Counts, Pace, Row, Window
+from tokentail.reports.data import Data
+from tokentail.reports.request import Context, Request
+from tokentail.reports.scope import Scope, Tally
+from tokentail.totals import Adder
+from tokentail.usage import Question
+
+BLOCK_MS = 5 * periods.HOUR_MS
+# To what the start of a window is rounded down; nobody has said which one it is.
+ROUNDINGS: Mapping[str, int] = {"hour": periods.HOUR_MS, "10min": 600_000, "none": 1}
+
+
+def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Tally) -> Sequence[Row]:
+    """
+    A row a window.
+
+    The windows follow from all usage, since all of it shares a limit; what is counted in them is what was chosen.
+    """
+    blocks = list(_blocks(data, ROUNDINGS[request.rounding]))
+    windows = list(_parts(blocks, scope))
+    for used in data.usage(scope.question(windows)):
+        tally.add(windows[used.window].key, used)
+    ends = {block.key: block.end_ms for block in blocks}
+    running = next((block for block in blocks if block.start_ms <= context.now_ms < block.end_ms), None)
+    pace = None if running is None else _pace(running, data, context)
+    return [
+        row._replace(about=BlockFacts(ends[row.key], *tally.moments[row.key], pace if running and row.key == running.key else None))
+        for row in tally.rows()
+    ]
+
+
+def _blocks(data: Data, rounding_ms: int) -> Iterator[Window]:
+    # No gap of five hours has to be looked for: a reply that comes so late is behind the end of the window anyway.
+    first = data.next_reply_ms(0)
+    while first is not None:
+        start = first - first % rounding_ms
+        yield Window(periods.utc_text(start), start, start + BLOCK_MS)
+        first = data.next_reply_ms(start + BLOCK_MS)
+
+
+def _parts(blocks: Sequence[Window], scope: Scope) -> Iterator[Window]:
+    """The chosen time in each of the windows."""
+    chosen = iter(scope.whole())
+    part = next(chosen, None)
+    for block in blocks:
+        while part is not None and part.start_ms < block.end_ms:
+            start, end = max(part.start_ms, block.start_ms), min(part.end_ms, block.end_ms)
+            if start < end:
+                yield Window(block.key, start, end)
+            if part.end_ms > block.end_ms:
+                break  # it goes on in the next window
+            part = next(chosen, None)
+
+
+def _pace(block: Window, data: Data, context: Context) -> Pace:
+    """Of all usage in the window that is running, whatever was chosen."""
+    adder = Adder[str](context.prices)
+    first_ms = block.end_ms
+    for used in data.usage(Question([block])):
+        adder.add("", used.cell)
+        first_ms = min(first_ms, used.first_ms)
+    return pace(adder.totals(), first_ms, block.end_ms, context.now_ms)
+
+
+def pace(counts: Counts, first_ms: int, end_ms: int, now_ms: int) -> Pace:
+    """What was used since the first reply, by the minute, and at the window's end if it goes on like that."""
+    minutes = max((now_ms - first_ms) / 60_000, 1.0)  # the first minute is too short to tell
+    left = max((end_ms - now_ms) / 60_000, 0.0)
+    cost = counts.cost_usd
+    return Pace(
+        minutes_left=left,
+        tokens_per_minute=counts.total_tokens / minutes,
+        cost_usd_per_hour=None if cost is None else cost / minutes * 60,
+        projected_tokens=round(counts.total_tokens * (1 + left / minutes)),
+        projected_cost_usd=None if cost is None else cost * (1 + left / minutes),
+    )

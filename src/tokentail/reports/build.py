@@ -1,0 +1,105 @@
+"""The only place that makes reports: what is chosen, which kind of report adds it up, in which order it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tokentail import periods
+from tokentail.errors import UsageError
+from tokentail.model import Notes, Report, Row
+from tokentail.periods import LocalDay
+from tokentail.prices import normalise
+from tokentail.projects import Projects, matches, near
+from tokentail.reports import blocks, by_model, by_period, by_project, by_session
+from tokentail.reports.data import Data
+from tokentail.reports.request import Context, Request
+from tokentail.reports.scope import Scope, Tally
+
+# A kind takes what is chosen and gives its rows, in no order, having added everything to the tally.
+Kind = Callable[[Request, Data, Context, Scope, Tally], Sequence[Row]]
+KINDS: Mapping[str, tuple[Kind, str]] = {  # with their own order
+    "daily": (by_period.rows, "oldest"),
+    "weekly": (by_period.rows, "oldest"),
+    "monthly": (by_period.rows, "oldest"),
+    "sessions": (by_session.rows, "oldest"),
+    "projects": (by_project.rows, "cost"),
+    "models": (by_model.rows, "cost"),
+    "blocks": (blocks.rows, "oldest"),
+}
+ORDERS = ("oldest", "newest", "cost", "tokens", "name")
+
+
+def build(request: Request, data: Data, context: Context) -> Report:
+    """
+    The report that was asked for.
+
+    Its totals are those of all rows, also of those that a limit leaves out.
+
+    Raises:
+        UsageError: the report has no such order.
+    """
+    scope = _scope(request, data, context)
+    kind, own_order = KINDS[request.report]
+    tally = Tally(context.prices, breakdown=request.breakdown)
+    rows = _ordered(kind(request, data, context, scope, tally), request.order or own_order, request.report)
+    totals = tally.totals()
+    notes = Notes(totals.not_final_replies, tally.unpriced_models(), context.malformed_lines, tuple(context.degraded))
+    shown = tuple(_limited(rows, request.limit, request.order or own_order))
+    return Report(request.report, request.zone.key, tuple(map(shown_path, context.sources)), shown, totals, notes, scope.hints)
+
+
+def shown_path(path: str) -> str:
+    """A path as a person writes it: the home folder as `~`."""
+    home = str(Path.home())
+    return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
+
+
+def _scope(request: Request, data: Data, context: Context) -> Scope:
+    needs_names = bool(request.projects) or request.report in ("sessions", "projects")
+    projects = Projects(data.folders() if needs_names else {}, context.aliases)
+    hints: list[str] = []
+    slugs = models = None
+    if request.projects:
+        slugs = projects.matching(request.projects)
+        if request.worktrees:
+            chosen = {projects.repository(slug) for slug in slugs}
+            slugs = {slug for slug in projects.folders if projects.repository(slug) in chosen}
+        hints += [_hint("project", asked, projects.all_names()) for asked in request.projects if not projects.matching([asked])]
+    if request.models:
+        called = {name: (name, normalise(name)) for name in data.models()}
+        models = {name for name, names in called.items() if any(matches(names, asked) for asked in request.models)}
+        hints += [_hint("model", asked, called) for asked in request.models if not any(matches(names, asked) for names in called.values())]
+    return Scope(_chosen_days(request, data), projects, slugs, models, tuple(hints))
+
+
+def _chosen_days(request: Request, data: Data) -> list[LocalDay]:
+    """The local days that have usage, as far as they are asked for."""
+    since, until = request.since, request.until
+    days = periods.local_days(request.zone, data.days())
+    return [each for each in days if (since is None or each.day >= since) and (until is None or each.day <= until)]
+
+
+def _hint(what: str, asked: str, names: Mapping[str, object] | set[str]) -> str:
+    like = near(asked, names)
+    return f"no {what} is called {asked!r}" + (f" (did you mean {' or '.join(map(repr, like))}?)" if like else "")
+
+
+def _ordered(rows: Sequence[Row], order: str, report: str) -> list[Row]:
+    match order:
+        case "cost":
+            return sorted(rows, key=lambda row: (-(row.counts.cost_usd or 0), -row.counts.total_tokens, row.key))
+        case "tokens":
+            return sorted(rows, key=lambda row: (-row.counts.total_tokens, row.key))
+        case "name":
+            return sorted(rows, key=lambda row: (getattr(row.about, "name", ""), row.key))
+        case "oldest" | "newest" if report != "models":
+            return sorted(rows, key=lambda row: (getattr(row.about, "first_ms", 0), row.key), reverse=order == "newest")
+    raise UsageError(f"{report} cannot be ordered by {order!r} (use cost, tokens or name)")
+
+
+def _limited(rows: Sequence[Row], limit: int | None, order: str) -> Sequence[Row]:
+    """The first rows; of those that are shown oldest first, the newest."""
+    if limit is None:
+        return rows
+    return rows[max(len(rows) - limit, 0) :] if order == "oldest" else rows[:limit]

@@ -1,0 +1,92 @@
+"""What a report is made of: the store's summaries, or replies that were counted without one."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from tokentail import queries, usage
+from tokentail.model import Reply, Usage
+from tokentail.periods import DAY_MS
+from tokentail.prices import PriceList
+from tokentail.totals import cells_of
+from tokentail.usage import Question
+
+
+class Data(Protocol):
+    """Something that knows replies."""
+
+    def days(self) -> Sequence[int]:
+        """The UTC days, counted since 1970, that have a reply, ascending."""
+
+    def next_reply_ms(self, from_ms: int) -> int | None:
+        """The moment of the first reply at or after another moment."""
+
+    def usage(self, question: Question) -> Iterator[Usage]:
+        """What `usage.usage` gives."""
+
+    def folders(self) -> dict[str, str]:
+        """Every project's slug, and its real folder or ""."""
+
+    def models(self) -> set[str]:
+        """Every model's name."""
+
+
+class Stored:
+    """The store's."""
+
+    def __init__(self, db: sqlite3.Connection, prices: PriceList) -> None:
+        self._db = db
+        self._prices = prices
+
+    def days(self) -> Sequence[int]:
+        return usage.days_with_usage(self._db)
+
+    def next_reply_ms(self, from_ms: int) -> int | None:
+        return usage.next_reply_ms(self._db, from_ms)
+
+    def usage(self, question: Question) -> Iterator[Usage]:
+        return usage.usage(self._db, question, self._prices.changes_ms)
+
+    def folders(self) -> dict[str, str]:
+        return queries.project_folders(self._db)
+
+    def models(self) -> set[str]:
+        return usage.models(self._db)
+
+
+class Counted:
+    """Replies, one by one."""
+
+    def __init__(self, replies: Iterable[Reply], folders: dict[str, str], prices: PriceList) -> None:
+        self._replies = sorted(replies, key=lambda reply: reply.at_ms)
+        self._times = [reply.at_ms for reply in self._replies]
+        self._folders = folders
+        self._prices = prices
+
+    def days(self) -> Sequence[int]:
+        return sorted({at_ms // DAY_MS for at_ms in self._times})
+
+    def next_reply_ms(self, from_ms: int) -> int | None:
+        place = bisect_left(self._times, from_ms)
+        return self._times[place] if place < len(self._times) else None
+
+    def usage(self, question: Question) -> Iterator[Usage]:
+        starts = [window.start_ms for window in question.windows]
+        for reply in self._replies:
+            window = bisect_right(starts, reply.at_ms) - 1
+            if window < 0 or reply.at_ms >= question.windows[window].end_ms:
+                continue
+            if question.projects is not None and reply.owner.project not in question.projects:
+                continue
+            for cell in cells_of(reply, self._prices):
+                if question.models is None or cell.model in question.models:
+                    yield Usage(window, reply.owner, cell, reply.at_ms, reply.at_ms)
+
+    def folders(self) -> dict[str, str]:
+        return {**{reply.owner.project: "" for reply in self._replies}, **self._folders}
+
+    def models(self) -> set[str]:
+        return {cell.model for reply in self._replies for cell in cells_of(reply, self._prices)}

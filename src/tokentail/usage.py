@@ -1,0 +1,170 @@
+"""The only place that answers how much was used when, by whom and by which model: from the summaries, exact to the millisecond."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import NamedTuple
+
+from tokentail.model import Cell, Owner, Tokens, Usage, Window
+from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
+
+# A stretch of time is read from the widest summary that it fills a unit of; what is left at its ends from the next one.
+_BY_OWNER = (("days", DAY_MS), ("quarters", QUARTER_MS), ("replies", 1))
+_BY_MODEL = (("days", DAY_MS), ("hours", HOUR_MS), ("quarters", QUARTER_MS), ("replies", 1))
+_UNITS = {"days": "day", "hours": "hour", "quarters": "quarter", "replies": "at_ms"}
+_SUMS = """sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h),
+    sum(replies), sum(not_final), sum(web_searches), min(first_ms), max(last_ms)"""
+_PIECES = """
+WITH pieces(piece, first, beyond) AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)
+)"""
+_FROM_SUMMARY = "pieces CROSS JOIN {table} ON {unit} >= first AND {unit} < beyond"
+_FROM_REPLIES = """(
+    SELECT piece, owner, model, tier, input, output, cache_read, cache_write_5m, cache_write_1h,
+        1 AS replies, 1 - final AS not_final, web_searches, at_ms AS first_ms, at_ms AS last_ms
+    FROM pieces CROSS JOIN replies ON at_ms >= first AND at_ms < beyond
+    UNION ALL
+    SELECT piece, owner, extras.model, extras.tier,
+        extras.input, extras.output, extras.cache_read, extras.cache_write_5m, extras.cache_write_1h, 0, 0, 0, at_ms, at_ms
+    FROM pieces CROSS JOIN replies ON at_ms >= first AND at_ms < beyond CROSS JOIN extras ON extras.reply = replies.id
+)"""
+
+
+class Question(NamedTuple):
+    """What is to be added up."""
+
+    windows: Sequence[Window]  # they do not overlap
+    by: str = ""  # apart by "owner" or by "project"; without it all owners together
+    projects: Set[str] | None = None  # only these, by their slugs
+    models: Set[str] | None = None  # only these
+
+
+def usage(db: sqlite3.Connection, question: Question, price_changes_ms: Sequence[int]) -> Iterator[Usage]:
+    """
+    Cells of replies that share window, model, price tier and a stretch of time without a price change; in no order.
+
+    One such sum may come in several parts.
+    """
+    only = _only(db, question)
+    if only is None:
+        return
+    names = _Names(db, question.by)
+    places, pieces = _pieces(question, price_changes_ms)
+    for table, stretches in pieces.items():
+        if stretches:
+            for piece, owner, model, tier, *sums in db.execute(_query(table, question.by, only), (_json(stretches),)):
+                window, at_ms = places[piece]
+                yield names.usage(window, at_ms, owner, model, tier, sums)
+
+
+def days_with_usage(db: sqlite3.Connection) -> list[int]:
+    """The UTC days, counted since 1970, that have a reply, ascending."""
+    return [row[0] for row in db.execute("SELECT DISTINCT day FROM days ORDER BY day")]
+
+
+def models(db: sqlite3.Connection) -> set[str]:
+    """The names of all models that have usage."""
+    return {row[0] for row in db.execute("SELECT name FROM names WHERE id IN (SELECT DISTINCT model FROM days)")}
+
+
+def next_reply_ms(db: sqlite3.Connection, from_ms: int) -> int | None:
+    """The moment of the first reply at or after another moment."""
+    found: int | None = db.execute("SELECT min(at_ms) FROM replies WHERE at_ms >= ?", (from_ms,)).fetchone()[0]
+    return found
+
+
+def _pieces(question: Question, price_changes_ms: Sequence[int]) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int, int]]]]:
+    """
+    Cut the windows where a price changes, and each part of one where the summaries end.
+
+    Gives each part's (window, moment), and for each table (number of the part, first unit, unit after the last).
+    """
+    tables = _BY_OWNER if question.by or question.projects is not None else _BY_MODEL
+    places: list[tuple[int, int]] = []
+    pieces: dict[str, list[tuple[int, int, int]]] = {table: [] for table, _ in tables}
+    for index, window in enumerate(question.windows):
+        start = window.start_ms
+        while start < window.end_ms:
+            change = bisect_right(price_changes_ms, start)
+            end = min(window.end_ms, price_changes_ms[change]) if change < len(price_changes_ms) else window.end_ms
+            _cut(len(places), start, end, tables, pieces)
+            places.append((index, start))
+            start = end
+    return places, pieces
+
+
+def _cut(piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pieces: Mapping[str, list[tuple[int, int, int]]]) -> None:
+    (table, size), *narrower = tables
+    first, beyond = -(-start // size), end // size
+    if first >= beyond:
+        if start < end:
+            _cut(piece, start, end, narrower, pieces)
+        return
+    pieces[table].append((piece, first, beyond))
+    if start < first * size:
+        _cut(piece, start, first * size, narrower, pieces)
+    if beyond * size < end:
+        _cut(piece, beyond * size, end, narrower, pieces)
+
+
+def _query(table: str, by: str, only: str) -> str:
+    source = _FROM_REPLIES if table == "replies" else _FROM_SUMMARY.format(table=table, unit=_UNITS[table])
+    of = {"": "0", "owner": "owner", "project": "project"}[by]
+    owners = " JOIN owners ON owners.id = owner" if by == "project" else ""
+    return f"{_PIECES} SELECT piece, {of} AS whose, model, tier, {_SUMS} FROM {source}{owners}{only} GROUP BY piece, whose, model, tier"
+
+
+def _only(db: sqlite3.Connection, question: Question) -> str | None:
+    """The condition on models and projects; None where nothing can meet it."""
+    conditions = []
+    for names, condition in (
+        (question.models, "model IN ({})"),
+        (question.projects, "owner IN (SELECT id FROM owners WHERE project IN ({}))"),
+    ):
+        if names is not None:
+            numbers = _numbers(db, names)
+            if not numbers:
+                return None
+            conditions.append(condition.format(",".join(map(str, numbers))))
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _numbers(db: sqlite3.Connection, names: Set[str]) -> list[int]:
+    found = (db.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone() for name in sorted(names))
+    return [row[0] for row in found if row is not None]
+
+
+class _Names:
+    """Turns the numbers in summary rows back into words."""
+
+    def __init__(self, db: sqlite3.Connection, by: str) -> None:
+        self._names: dict[int, str] = {}
+        self._db = db
+        self._tiers = {row[0]: row[1:] for row in db.execute("SELECT id, prompt_class, speed, geo, service_tier FROM tiers")}
+        self._owners = {0: Owner(False, False, "", "", "")}
+        if by == "owner":
+            query = """
+                SELECT owners.id, copied, subagent, sessions.name, projects.name, agents.name FROM owners
+                JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project
+                JOIN names AS agents ON agents.id = agent"""
+            self._owners = {row[0]: Owner._make(row[1:]) for row in db.execute(query)}
+        elif by == "project":
+            query = "SELECT DISTINCT project, name FROM owners JOIN names ON names.id = project"
+            self._owners = {number: Owner(False, False, "", name, "") for number, name in db.execute(query)}
+
+    def usage(self, window: int, at_ms: int, owner: int, model: int, tier: int, sums: Sequence[int]) -> Usage:
+        name = self._names.get(model)
+        if name is None:
+            name = self._names[model] = self._db.execute("SELECT name FROM names WHERE id = ?", (model,)).fetchone()[0]
+        whose = self._owners[owner]
+        i, o, r, w5, w1, replies, not_final, web_searches, first_ms, last_ms = sums
+        prompt_class, speed, geo, service_tier = self._tiers[tier]
+        tokens = Tokens(i, o, r, w5, w1)
+        cell = Cell(at_ms, name, whose.project, prompt_class, speed, geo, service_tier, tokens, replies, not_final, web_searches)
+        return Usage(window, whose, cell, first_ms, last_ms)
+
+
+def _json(stretches: Sequence[tuple[int, int, int]]) -> str:
+    return f"[{','.join(f'[{piece},{first},{beyond}]' for piece, first, beyond in stretches)}]"

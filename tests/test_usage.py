@@ -1,0 +1,133 @@
+"""Tests of `tokentail.usage`: whatever is asked of the summaries, the answer is what the replies add up to one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import AUTUMN, MODEL, SPREAD, SPRING, THRESHOLDS, chunk, memory_store, record, replies_of, store_of
+from builders import usage as usage_object
+from logs import PRICES
+from tokentail import usage
+from tokentail.model import Owner, Record, Tokens, Usage, Window
+from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
+from tokentail.totals import cells_of
+from tokentail.usage import Question
+
+ALL = [Window("", 0, 1 << 60)]
+CUTS = st.lists(
+    st.builds(
+        lambda base, unit, number, off: max(base + unit * number + off, 0),
+        st.sampled_from([0, SPRING, AUTUMN]),
+        st.sampled_from([1, QUARTER_MS, HOUR_MS, DAY_MS]),
+        st.integers(-5, 5),
+        st.sampled_from([0, 0, 1, -1, 12_345]),
+    ),
+    min_size=2,
+    max_size=6,
+    unique=True,
+).map(sorted)
+NAMES = st.one_of(st.none(), st.frozensets(st.sampled_from(["-a", "-b", "-home-dev-app", "-nobody"]), max_size=2))
+MODELS = st.one_of(st.none(), st.frozensets(st.sampled_from([MODEL, "claude-haiku-4-5", "claude-none"]), max_size=2))
+Sums = dict[tuple[object, ...], list[int]]
+
+
+def added(parts: Iterable[Usage], question: Question, changes_ms: Sequence[int]) -> Sums:
+    """Usage by window, owner, price period, model and tier."""
+    sums: Sums = {}
+    for window, owner, cell, first_ms, last_ms in parts:
+        whose: object = {"": None, "project": owner.project, "owner": owner}[question.by]
+        period = sum(change <= cell.at_ms for change in changes_ms)
+        key = (window, whose, period, cell.model, cell.prompt_class, cell.speed, cell.geo, cell.service_tier)
+        row = [*cell.tokens, cell.replies, cell.not_final, cell.web_searches]
+        known = sums.get(key)
+        if known is None:
+            sums[key] = [*row, first_ms, last_ms]
+        else:
+            sums[key] = [*map(sum, zip(known[:8], row, strict=True)), min(known[8], first_ms), max(known[9], last_ms)]
+    return sums
+
+
+def one_by_one(lines: list[Record], question: Question) -> Iterable[Usage]:
+    """The same by looking at every reply."""
+    for reply in replies_of(lines).values():
+        for number, window in enumerate(question.windows):
+            if not window.start_ms <= reply.at_ms < window.end_ms:
+                continue
+            if question.projects is not None and reply.owner.project not in question.projects:
+                continue
+            for cell in cells_of(reply, PRICES):
+                if question.models is None or cell.model in question.models:
+                    yield Usage(number, reply.owner, cell, reply.at_ms, reply.at_ms)
+
+
+@settings(deadline=None, max_examples=300)
+@given(SPREAD, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS, CUTS)
+def test_any_question_is_answered_as_by_looking_at_every_reply(
+    lines: list[Record], cuts: list[int], by: str, projects: frozenset[str] | None, models: frozenset[str] | None, changes_ms: list[int]
+) -> None:
+    """Windows of any length, cut anywhere, whole days or single milliseconds; prices that change at any moment."""
+    windows = [Window(str(start), start, end) for start, end in pairwise(cuts)][::2]
+    question = Question(windows, by, projects, models)
+    db = store_of(*lines).connection
+    assert added(usage.usage(db, question, changes_ms), question, changes_ms) == added(one_by_one(lines, question), question, changes_ms)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SPREAD)
+def test_days_and_models_with_usage(lines: list[Record]) -> None:
+    """What a report has to look at is what there is."""
+    db = store_of(*lines).connection
+    replies = replies_of(lines).values()
+    assert usage.days_with_usage(db) == sorted({reply.at_ms // DAY_MS for reply in replies})
+    assert usage.models(db) == {cell.model for reply in replies for cell in cells_of(reply, PRICES)}
+
+
+def test_the_next_reply() -> None:
+    """The moment itself counts; behind the last reply there is none."""
+    db = store_of(record(at_ms=5), record("msg_2", at_ms=9)).connection
+    assert [usage.next_reply_ms(db, at_ms) for at_ms in (0, 5, 6, 9, 10)] == [5, 5, 9, 9, None]
+
+
+def test_an_empty_store_has_no_usage() -> None:
+    """Nothing was used, on no day, by no model."""
+    db = memory_store().connection
+    assert list(usage.usage(db, Question(ALL), [])) == []
+    assert (usage.days_with_usage(db), usage.models(db), usage.next_reply_ms(db, 0)) == ([], set(), None)
+
+
+def test_extras_count_no_reply_at_their_own_model() -> None:
+    """An extra iteration stands under its model with its tokens and 0 replies (R6)."""
+    spent = [{"type": "compaction", "model": "claude-haiku-4-5", "input_tokens": 50}]
+    db = store_of(record(usage=usage_object(iterations=spent))).connection
+    cells = {used.cell.model: (used.cell.tokens.total, used.cell.replies) for used in usage.usage(db, Question(ALL), [])}
+    assert cells == {MODEL: (2314, 1), "claude-haiku-4-5": (50, 0)}
+
+
+def test_tokens_are_told_apart() -> None:
+    """No counter is taken for another on the way through the summaries."""
+    split = {"ephemeral_5m_input_tokens": 16, "ephemeral_1h_input_tokens": 32}
+    said = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 48, "cache_creation": split}
+    db = store_of(record(usage=said)).connection
+    (found,) = usage.usage(db, Question(ALL), [])
+    assert found.cell.tokens == Tokens(input=1, output=2, cache_read=4, cache_write_5m=16, cache_write_1h=32)
+
+
+def test_a_view_needs_only_the_numbers_of_the_store() -> None:
+    """The thresholds that a store was written with stand in its tiers."""
+    store = memory_store(THRESHOLDS)
+    store.apply([chunk(record())])
+    assert {used.cell.prompt_class for used in usage.usage(store.connection, Question(ALL), [])} == {2}
+
+
+def test_owners_are_told_apart() -> None:
+    """By owner a copy's session, its project and its subagent are named; by project only that."""
+    agent = Owner(False, True, "s1", "-a", "a1")
+    db = store_of(record(owner=agent), record("msg_2", owner=Owner(False, False, "s1", "-a", ""))).connection
+    by_owner = {used.owner for used in usage.usage(db, Question(ALL, "owner"), [])}
+    assert by_owner == {agent, Owner(False, False, "s1", "-a", "")}
+    (by_project,) = usage.usage(db, Question(ALL, "project"), [])
+    assert (by_project.owner.project, by_project.owner.session, by_project.cell.replies) == ("-a", "", 2)
