@@ -606,7 +606,7 @@ class Machine(RuleBasedStateMachine):
         verdict = verify(self.live.db, seen)
         assert verdict.differences == []
         assert (verdict.replies_in_logs, verdict.replies_in_store) == (len(seen.replies), len(self.best))
-        summed = [used.cell for used in usage(self.live.db, Question([Window("", 0, 1 << 60)]), [])]
+        summed = [used.cell for used in usage(self.live.db, Question([Window("", 0, 1 << 60)]), PRICES)]
         assert sum(cell.tokens.output for cell in summed) == sum(self.best.values())
         assert sum(cell.replies for cell in summed) == len(self.best)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -35,13 +35,14 @@ MODELS = st.one_of(st.none(), st.frozensets(st.sampled_from([MODEL, "claude-haik
 Sums = dict[tuple[object, ...], list[int]]
 
 
-def added(parts: Iterable[Usage], question: Question, changes_ms: Sequence[int]) -> Sums:
-    """Usage by window, owner, price period, model and tier."""
+def added(parts: Iterable[Usage], question: Question) -> Sums:
+    """Usage by window, owner, model and price."""
     sums: Sums = {}
     for window, owner, cell, first_ms, last_ms in parts:
         whose: object = {"": None, "project": owner.project, "owner": owner}[question.by]
-        period = sum(change <= cell.at_ms for change in changes_ms)
-        key = (window, whose, period, cell.model, cell.prompt_class, cell.speed, cell.geo, cell.service_tier)
+        _, _, _, prompt_class, speed, geo, tier, *_ = cell
+        rate = PRICES.rate(cell.model, cell.at_ms, prompt_class=prompt_class, speed=speed, geo=geo, service_tier=tier)
+        key = (window, whose, cell.model, rate)
         row = [*cell.tokens, cell.replies, cell.not_final, cell.web_searches]
         known = sums.get(key)
         if known is None:
@@ -65,15 +66,15 @@ def one_by_one(lines: list[Record], question: Question) -> Iterable[Usage]:
 
 
 @settings(deadline=None, max_examples=300)
-@given(SPREAD, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS, CUTS)
+@given(SPREAD, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS)
 def test_any_question_is_answered_as_by_looking_at_every_reply(
-    lines: list[Record], cuts: list[int], by: str, projects: frozenset[str] | None, models: frozenset[str] | None, changes_ms: list[int]
+    lines: list[Record], cuts: list[int], by: str, projects: frozenset[str] | None, models: frozenset[str] | None
 ) -> None:
-    """Windows of any length, cut anywhere, whole days or single milliseconds; prices that change at any moment."""
+    """Windows of any length, cut anywhere, whole days or single milliseconds; each sum has one price."""
     windows = [Window(str(start), start, end) for start, end in pairwise(cuts)][::2]
     question = Question(windows, by, projects, models)
     db = store_of(*lines).connection
-    assert added(usage.usage(db, question, changes_ms), question, changes_ms) == added(one_by_one(lines, question), question, changes_ms)
+    assert added(usage.usage(db, question, PRICES), question) == added(one_by_one(lines, question), question)
 
 
 @settings(deadline=None, max_examples=60)
@@ -86,24 +87,25 @@ def test_days_and_models_with_usage(lines: list[Record]) -> None:
     assert usage.models(db) == {cell.model for reply in replies for cell in cells_of(reply, PRICES)}
 
 
-def test_the_next_reply() -> None:
-    """The moment itself counts; behind the last reply there is none."""
-    db = store_of(record(at_ms=5), record("msg_2", at_ms=9)).connection
-    assert [usage.next_reply_ms(db, at_ms) for at_ms in (0, 5, 6, 9, 10)] == [5, 5, 9, 9, None]
+def test_where_windows_start() -> None:
+    """A reply at the end of a window opens the next one; starts are rounded down."""
+    db = store_of(*(record(f"msg_{at_ms}", at_ms=at_ms) for at_ms in (7, 15, 16, 29, 99))).connection
+    assert usage.window_starts(db, 10, 1) == [7, 29, 99]
+    assert usage.window_starts(db, 10, 5) == [5, 15, 25, 95]
 
 
 def test_an_empty_store_has_no_usage() -> None:
     """Nothing was used, on no day, by no model."""
     db = memory_store().connection
-    assert list(usage.usage(db, Question(ALL), [])) == []
-    assert (usage.days_with_usage(db), usage.models(db), usage.next_reply_ms(db, 0)) == ([], set(), None)
+    assert list(usage.usage(db, Question(ALL), PRICES)) == []
+    assert (usage.days_with_usage(db), usage.models(db), usage.window_starts(db, 10, 1)) == ([], set(), [])
 
 
 def test_extras_count_no_reply_at_their_own_model() -> None:
     """An extra iteration stands under its model with its tokens and 0 replies (R6)."""
     spent = [{"type": "compaction", "model": "claude-haiku-4-5", "input_tokens": 50}]
     db = store_of(record(usage=usage_object(iterations=spent))).connection
-    cells = {used.cell.model: (used.cell.tokens.total, used.cell.replies) for used in usage.usage(db, Question(ALL), [])}
+    cells = {used.cell.model: (used.cell.tokens.total, used.cell.replies) for used in usage.usage(db, Question(ALL), PRICES)}
     assert cells == {MODEL: (2314, 1), "claude-haiku-4-5": (50, 0)}
 
 
@@ -112,7 +114,7 @@ def test_tokens_are_told_apart() -> None:
     split = {"ephemeral_5m_input_tokens": 16, "ephemeral_1h_input_tokens": 32}
     said = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 48, "cache_creation": split}
     db = store_of(record(usage=said)).connection
-    (found,) = usage.usage(db, Question(ALL), [])
+    (found,) = usage.usage(db, Question(ALL), PRICES)
     assert found.cell.tokens == Tokens(input=1, output=2, cache_read=4, cache_write_5m=16, cache_write_1h=32)
 
 
@@ -120,14 +122,14 @@ def test_a_view_needs_only_the_numbers_of_the_store() -> None:
     """The thresholds that a store was written with stand in its tiers."""
     store = memory_store(THRESHOLDS)
     store.apply([chunk(record())])
-    assert {used.cell.prompt_class for used in usage.usage(store.connection, Question(ALL), [])} == {2}
+    assert {used.cell.prompt_class for used in usage.usage(store.connection, Question(ALL), PRICES)} == {2}
 
 
 def test_owners_are_told_apart() -> None:
     """By owner a copy's session, its project and its subagent are named; by project only that."""
     agent = Owner(False, True, "s1", "-a", "a1")
     db = store_of(record(owner=agent), record("msg_2", owner=Owner(False, False, "s1", "-a", ""))).connection
-    by_owner = {used.owner for used in usage.usage(db, Question(ALL, "owner"), [])}
+    by_owner = {used.owner for used in usage.usage(db, Question(ALL, "owner"), PRICES)}
     assert by_owner == {agent, Owner(False, False, "s1", "-a", "")}
-    (by_project,) = usage.usage(db, Question(ALL, "project"), [])
+    (by_project,) = usage.usage(db, Question(ALL, "project"), PRICES)
     assert (by_project.owner.project, by_project.owner.session, by_project.cell.replies) == ("-a", "", 2)

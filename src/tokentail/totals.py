@@ -115,16 +115,8 @@ def counts_of(reply: Reply, prices: PriceList) -> Counts:
 
 def _counts(total: _Sum) -> Counts:
     i, o, r, w5, w1, replies, not_final, web_searches, cost_pico, priced, unpriced = total
-    return Counts(
-        input_tokens=i,
-        output_tokens=o,
-        cache_write_5m_tokens=w5,
-        cache_write_1h_tokens=w1,
-        cache_read_tokens=r,
-        total_tokens=i + o + r + w5 + w1,
-        replies=replies,
-        not_final_replies=not_final,
-        web_searches=web_searches,
-        cost_usd=cost_pico / PICO_PER_USD if priced or not unpriced else None,
-        cost_is_lower_bound=unpriced > 0 or not_final > 0,
+    cost_usd = cost_pico / PICO_PER_USD if priced or not unpriced else None
+    # In the order of its fields, and made without a call into Python: a report may have thousands of rows.
+    return tuple.__new__(
+        Counts, (i, o, w5, w1, r, i + o + r + w5 + w1, replies, not_final, web_searches, cost_usd, unpriced + not_final > 0)
     )

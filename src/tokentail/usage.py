@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tokentail.model import Cell, Owner, Tokens, Usage, Window
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
+from tokentail.prices import PriceList
 
 # A stretch of time is read from the widest summary that it fills a unit of; what is left at its ends from the next one.
 _BY_OWNER = (("days", DAY_MS), ("quarters", QUARTER_MS), ("replies", 1))
@@ -32,6 +33,17 @@ _FROM_REPLIES = """(
 )"""
 
 
+# A look-up a window, all of them in SQLite: thousands of questions from Python would take longer than the rest of the report.
+_WINDOW_STARTS = """
+WITH RECURSIVE firsts(at_ms) AS (
+    SELECT (SELECT min(at_ms) FROM replies)
+    UNION ALL
+    SELECT (SELECT min(at_ms) FROM replies WHERE at_ms >= firsts.at_ms - firsts.at_ms % :rounding_ms + :length_ms)
+    FROM firsts WHERE firsts.at_ms IS NOT NULL
+)
+SELECT at_ms - at_ms % :rounding_ms FROM firsts WHERE at_ms IS NOT NULL"""
+
+
 class Question(NamedTuple):
     """What is to be added up."""
 
@@ -41,9 +53,9 @@ class Question(NamedTuple):
     models: Set[str] | None = None  # only these
 
 
-def usage(db: sqlite3.Connection, question: Question, price_changes_ms: Sequence[int]) -> Iterator[Usage]:
+def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iterator[Usage]:
     """
-    Cells of replies that share window, model, price tier and a stretch of time without a price change; in no order.
+    Cells of replies that share a window, a model and a price; in no order.
 
     One such sum may come in several parts.
     """
@@ -51,12 +63,12 @@ def usage(db: sqlite3.Connection, question: Question, price_changes_ms: Sequence
     if only is None:
         return
     names = _Names(db, question.by)
-    places, pieces = _pieces(question, price_changes_ms)
+    tariff = _tariff(db, prices, names)
+    places, pieces = _pieces(question, tariff.changes_ms)
     for table, stretches in pieces.items():
         if stretches:
-            for piece, owner, model, tier, *sums in db.execute(_query(table, question.by, only), (_json(stretches),)):
-                window, at_ms = places[piece]
-                yield names.usage(window, at_ms, owner, model, tier, sums)
+            for row in db.execute(_query(table, question.by, tariff, only), (_json(stretches),)):
+                yield names.usage(places[row[0]], row)
 
 
 def days_with_usage(db: sqlite3.Connection) -> list[int]:
@@ -69,10 +81,13 @@ def models(db: sqlite3.Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT name FROM names WHERE id IN (SELECT DISTINCT model FROM days)")}
 
 
-def next_reply_ms(db: sqlite3.Connection, from_ms: int) -> int | None:
-    """The moment of the first reply at or after another moment."""
-    found: int | None = db.execute("SELECT min(at_ms) FROM replies WHERE at_ms >= ?", (from_ms,)).fetchone()[0]
-    return found
+def window_starts(db: sqlite3.Connection, length_ms: int, rounding_ms: int) -> list[int]:
+    """
+    Where windows of that length start, ascending: the first reply opens one, and the first one after its end the next.
+
+    A start is rounded down, to a divisor of the length.
+    """
+    return [row[0] for row in db.execute(_WINDOW_STARTS, {"length_ms": length_ms, "rounding_ms": rounding_ms})]
 
 
 def _pieces(question: Question, price_changes_ms: Sequence[int]) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int, int]]]]:
@@ -109,11 +124,36 @@ def _cut(piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pi
         _cut(piece, beyond * size, end, narrower, pieces)
 
 
-def _query(table: str, by: str, only: str) -> str:
+class _Tariff(NamedTuple):
+    """What of the price list makes a difference in a store: reports need no sums apart that cost the same."""
+
+    changes_ms: list[int]  # when the price of some model that it has changes
+    tiers: dict[int, int]  # for each tier, the first one in which all its models cost the same as in it
+
+
+def _tariff(db: sqlite3.Connection, prices: PriceList, names: _Names) -> _Tariff:
+    used = [names.model(row[0]) for row in db.execute("SELECT DISTINCT model FROM days")]
+
+    def rates(at_ms: int, tier: int) -> tuple[object, ...]:
+        prompt_class, speed, geo, service_tier = names.tiers[tier]
+        said = {"prompt_class": prompt_class, "speed": speed, "geo": geo, "service_tier": service_tier}
+        return tuple(prices.rate(model, at_ms, **said) for model in used)
+
+    moments = [0, *prices.changes_ms]
+    of_tier = {tier: tuple(rates(at_ms, tier) for at_ms in moments) for tier in names.tiers}
+    changes = [at_ms for n, at_ms in enumerate(moments) if n and any(each[n] != each[n - 1] for each in of_tier.values())]
+    first: dict[object, int] = {}
+    return _Tariff(changes, {tier: first.setdefault(each, tier) for tier, each in of_tier.items()})
+
+
+def _query(table: str, by: str, tariff: _Tariff, only: str) -> str:
     source = _FROM_REPLIES if table == "replies" else _FROM_SUMMARY.format(table=table, unit=_UNITS[table])
     of = {"": "0", "owner": "owner", "project": "project"}[by]
     owners = " JOIN owners ON owners.id = owner" if by == "project" else ""
-    return f"{_PIECES} SELECT piece, {of} AS whose, model, tier, {_SUMS} FROM {source}{owners}{only} GROUP BY piece, whose, model, tier"
+    others = "".join(f" WHEN {tier} THEN {same}" for tier, same in tariff.tiers.items() if tier != same)
+    tier = f"CASE tier{others} ELSE tier END" if others else "tier"
+    columns = f"piece, {of} AS whose, model, {tier} AS price, {_SUMS}"
+    return f"{_PIECES} SELECT {columns} FROM {source}{owners}{only} GROUP BY piece, whose, model, price"
 
 
 def _only(db: sqlite3.Connection, question: Question) -> str | None:
@@ -140,30 +180,39 @@ class _Names:
     """Turns the numbers in summary rows back into words."""
 
     def __init__(self, db: sqlite3.Connection, by: str) -> None:
-        self._names: dict[int, str] = {}
         self._db = db
-        self._tiers = {row[0]: row[1:] for row in db.execute("SELECT id, prompt_class, speed, geo, service_tier FROM tiers")}
+        self._models: dict[int, str] = {}
         self._owners = {0: Owner(False, False, "", "", "")}
+        self.tiers = {row[0]: row[1:] for row in db.execute("SELECT id, prompt_class, speed, geo, service_tier FROM tiers ORDER BY id")}
         if by == "owner":
-            query = """
-                SELECT owners.id, copied, subagent, sessions.name, projects.name, agents.name FROM owners
-                JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project
-                JOIN names AS agents ON agents.id = agent"""
-            self._owners = {row[0]: Owner._make(row[1:]) for row in db.execute(query)}
+            names: dict[int, str] = dict(db.execute("SELECT id, name FROM names"))
+            self._owners = {
+                number: Owner(bool(copied), bool(subagent), names[session], names[project], names[agent])
+                for number, copied, subagent, session, project, agent in db.execute(_OWNERS)
+            }
         elif by == "project":
             query = "SELECT DISTINCT project, name FROM owners JOIN names ON names.id = project"
             self._owners = {number: Owner(False, False, "", name, "") for number, name in db.execute(query)}
 
-    def usage(self, window: int, at_ms: int, owner: int, model: int, tier: int, sums: Sequence[int]) -> Usage:
-        name = self._names.get(model)
-        if name is None:
-            name = self._names[model] = self._db.execute("SELECT name FROM names WHERE id = ?", (model,)).fetchone()[0]
-        whose = self._owners[owner]
-        i, o, r, w5, w1, replies, not_final, web_searches, first_ms, last_ms = sums
-        prompt_class, speed, geo, service_tier = self._tiers[tier]
-        tokens = Tokens(i, o, r, w5, w1)
-        cell = Cell(at_ms, name, whose.project, prompt_class, speed, geo, service_tier, tokens, replies, not_final, web_searches)
-        return Usage(window, whose, cell, first_ms, last_ms)
+    def model(self, number: int) -> str:
+        """A model's name."""
+        if number not in self._models:
+            self._models[number] = self._db.execute("SELECT name FROM names WHERE id = ?", (number,)).fetchone()[0]
+        return self._models[number]
+
+    def usage(self, place: tuple[int, int], row: Sequence[int]) -> Usage:
+        """A row of the query, and the (window, moment) that it is of."""
+        _, whose, model, tier, i, o, r, w5, w1, replies, not_final, web_searches, first_ms, last_ms = row
+        owner, new = (
+            self._owners[whose],
+            tuple.__new__,
+        )  # ten thousand rows are usual, and this makes a named tuple without a call into Python
+        said, tokens = self.tiers[tier], new(Tokens, (i, o, r, w5, w1))
+        cell = new(Cell, (place[1], self._models[model], owner[3], *said, tokens, replies, not_final, web_searches))
+        return new(Usage, (place[0], owner, cell, first_ms, last_ms))
+
+
+_OWNERS = "SELECT id, copied, subagent, session, project, agent FROM owners"
 
 
 def _json(stretches: Sequence[tuple[int, int, int]]) -> str:

@@ -23,7 +23,9 @@ def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Ta
 
     The windows follow from all usage, since all of it shares a limit; what is counted in them is what was chosen.
     """
-    blocks = list(_blocks(data, ROUNDINGS[request.rounding]))
+    # No gap of five hours has to be looked for: a reply that comes so late is behind the end of the window anyway.
+    starts = data.window_starts(BLOCK_MS, ROUNDINGS[request.rounding])
+    blocks = [Window(periods.utc_text(start), start, start + BLOCK_MS) for start in starts]
     windows = list(_parts(blocks, scope))
     for used in data.usage(scope.question(windows)):
         tally.add(windows[used.window].key, used)
@@ -34,15 +36,6 @@ def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Ta
         row._replace(about=BlockFacts(ends[row.key], *tally.moments[row.key], pace if running and row.key == running.key else None))
         for row in tally.rows()
     ]
-
-
-def _blocks(data: Data, rounding_ms: int) -> Iterator[Window]:
-    # No gap of five hours has to be looked for: a reply that comes so late is behind the end of the window anyway.
-    first = data.next_reply_ms(0)
-    while first is not None:
-        start = first - first % rounding_ms
-        yield Window(periods.utc_text(start), start, start + BLOCK_MS)
-        first = data.next_reply_ms(start + BLOCK_MS)
 
 
 def _parts(blocks: Sequence[Window], scope: Scope) -> Iterator[Window]:

@@ -27,14 +27,17 @@ def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Ta
         if owner.agent or owner.subagent:
             subagents.add(used)
     under = subagents.by_session()
-    return [row._replace(about=_facts(row.key, projects[row.key], under.get(row.key, _NOBODY), scope, tally)) for row in tally.rows()]
+    return [
+        Row(session, counts, _facts(session, projects[session], under.get(session, _NOBODY), scope, tally), models)
+        for session, counts, _, models in tally.rows()
+    ]
 
 
 def _facts(
     session: str, projects: Mapping[str, int], under: tuple[int, Counts, tuple[Row, ...]], scope: Scope, tally: Tally
 ) -> SessionFacts:
     # A session that went on in another folder is shown with the project that has most of its replies.
-    project = min(projects, key=lambda slug: (-projects[slug], slug))
+    project = min(projects, key=lambda slug: (-projects[slug], slug)) if len(projects) > 1 else next(iter(projects))
     first_ms, last_ms = tally.moments[session]
     subagents, together, each = under
     return SessionFacts(project, scope.projects.name(project), first_ms, last_ms, subagents, together, each)

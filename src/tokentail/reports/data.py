@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -21,8 +21,8 @@ class Data(Protocol):
     def days(self) -> Sequence[int]:
         """The UTC days, counted since 1970, that have a reply, ascending."""
 
-    def next_reply_ms(self, from_ms: int) -> int | None:
-        """The moment of the first reply at or after another moment."""
+    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
+        """What `usage.window_starts` gives."""
 
     def usage(self, question: Question) -> Iterator[Usage]:
         """What `usage.usage` gives."""
@@ -44,11 +44,11 @@ class Stored:
     def days(self) -> Sequence[int]:
         return usage.days_with_usage(self._db)
 
-    def next_reply_ms(self, from_ms: int) -> int | None:
-        return usage.next_reply_ms(self._db, from_ms)
+    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
+        return usage.window_starts(self._db, length_ms, rounding_ms)
 
     def usage(self, question: Question) -> Iterator[Usage]:
-        return usage.usage(self._db, question, self._prices.changes_ms)
+        return usage.usage(self._db, question, self._prices)
 
     def folders(self) -> dict[str, str]:
         return queries.project_folders(self._db)
@@ -69,9 +69,12 @@ class Counted:
     def days(self) -> Sequence[int]:
         return sorted({at_ms // DAY_MS for at_ms in self._times})
 
-    def next_reply_ms(self, from_ms: int) -> int | None:
-        place = bisect_left(self._times, from_ms)
-        return self._times[place] if place < len(self._times) else None
+    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
+        starts: list[int] = []
+        for at_ms in self._times:
+            if not starts or at_ms >= starts[-1] + length_ms:
+                starts.append(at_ms - at_ms % rounding_ms)
+        return starts
 
     def usage(self, question: Question) -> Iterator[Usage]:
         starts = [window.start_ms for window in question.windows]

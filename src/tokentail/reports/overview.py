@@ -34,7 +34,7 @@ def overview(db: sqlite3.Connection, prices: PriceList, zone: ZoneInfo, now_ms: 
     local = [each for each in periods.local_days(zone, range(number - 7, number + 2)) if each.day in week]
     windows = [Window(each.day.isoformat(), each.start_ms, each.end_ms) for each in local]
     days, models = Adder[str](prices), Adder[str](prices)
-    for used in usage(db, Question(windows), prices.changes_ms):
+    for used in usage(db, Question(windows), prices):
         days.add(windows[used.window].key, used.cell)
         if windows[used.window].key == day.isoformat():
             models.add(used.cell.model, used.cell)
