@@ -7,9 +7,13 @@ TokentailError            1  something could not be read or written
 │   ├── StoreNewerError   1  written by a newer tokentail
 │   └── StoreBusyError    1  another process holds it
 └── UsageError            2  the command's words are off
+    └── ConfigError       2  the file of settings cannot be used
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 
 class TokentailError(Exception):
@@ -38,3 +42,20 @@ class UsageError(TokentailError):
     """A wrong option, date or time zone."""
 
     exit_code = 2
+
+
+class ConfigError(UsageError):
+    """
+    The file of settings cannot be used.
+
+    Attributes:
+        problems: a sentence for each thing that is wrong in it.
+    """
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        wrong = "; ".join(problems[:3])
+        super().__init__(
+            f"cannot use the settings in {path}: {wrong}{more} (correct them; `tokentail config check` names all that is wrong)"
+        )
+        self.problems = tuple(problems)

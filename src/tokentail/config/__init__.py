@@ -1,0 +1,95 @@
+"""The only place that knows the settings: what they are called, what they may be, their defaults, and the file that a person writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from tokentail.errors import ConfigError
+
+MAX_BYTES = 1_000_000  # of the file, which is read at the start of a command
+
+Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Rounding: TypeAlias = Literal["hour", "10min", "none"]
+WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+ROUNDINGS: tuple[Rounding, ...] = ("hour", "10min", "none")
+
+
+class Blocks(NamedTuple):
+    rounding: Rounding = "hour"
+
+
+class Alias(NamedTuple):
+    project: str  # its slug, or its folder as a whole path
+    name: str
+
+
+class Projects(NamedTuple):
+    worktrees: bool = False
+    aliases: tuple[Alias, ...] = ()
+
+
+class ModelRates(NamedTuple):
+    """What a model costs: USD for a million tokens, as decimal texts like `0.25`, because nothing may be rounded."""
+
+    model: str
+    input: str
+    output: str
+    cache_read: str
+    cache_write_5m: str
+    cache_write_1h: str
+
+
+class Prices(NamedTuple):
+    models: tuple[ModelRates, ...] = ()
+
+
+class Config(NamedTuple):
+    """All settings; `Config()` has their defaults. `config.keys` says what each one means."""
+
+    timezone: str = ""  # "": the machine's
+    week_starts: Weekday = "monday"
+    sources: tuple[Path, ...] = ()  # whole paths; none: the usual places
+    blocks: Blocks = Blocks()
+    projects: Projects = Projects()
+    prices: Prices = Prices()
+
+
+def config_path(environment: Mapping[str, str]) -> Path:
+    """`$TOKENTAIL_CONFIG`, or `config.toml` in the platform's folder for settings."""
+    if given := environment.get("TOKENTAIL_CONFIG"):
+        return Path(os.path.expanduser(given))
+    import platformdirs  # not needed by those who set TOKENTAIL_CONFIG
+
+    return Path(platformdirs.user_config_dir("tokentail", appauthor=False), "config.toml")
+
+
+def load(path: Path) -> Config:
+    """
+    The settings in that file; where there is no file, the defaults.
+
+    Raises:
+        ConfigError: the file cannot be used; the error holds everything that is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise ConfigError(path, [f"{error.strerror} (TOKENTAIL_CONFIG can name another file)"]) from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(path, ["the file is larger than 1 MB (settings are a page or two: is it the right file?)"])
+    # Most people have no file, and this takes some milliseconds.
+    from tokentail.config import reading, toml
+
+    try:
+        document = toml.parse(data)
+    except ValueError as error:
+        raise ConfigError(path, [str(error)]) from error
+    found = reading.Reading(document)
+    if found.problems:
+        raise ConfigError(path, found.problems)
+    return found.config()

@@ -1,0 +1,145 @@
+"""The only place that lists the keys of the settings: what each one means, what it may be, and how its value is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from tokentail import periods
+from tokentail.config import ROUNDINGS, WEEKDAYS
+from tokentail.config.toml import Decimal, shown
+from tokentail.errors import UsageError
+
+KeyPath: TypeAlias = tuple[str, ...]
+
+MAX_ALIAS = 100  # characters
+MAX_MODEL = 200
+MAX_DECIMALS = 5  # of a rate: half of it, which is the price in a batch, is then a whole number of 1e-12 USD for a token
+
+
+class Key(NamedTuple):
+    name: str  # with its tables: `blocks.rounding`; a * stands for a name that the person chooses
+    read: Callable[[object], object]  # gives the value as `Config` holds it; ValueError: a hint in brackets, or nothing
+    values: str  # what it may be
+    meaning: str
+    default: str = ""  # in words, where it does not stand in `Config`
+    is_needed: bool = False
+
+    @property
+    def path(self) -> KeyPath:
+        return tuple(self.name.split("."))
+
+
+def nearest(word: str, names: Collection[str]) -> str | None:
+    """The name that was perhaps meant."""
+    import difflib  # only for a file with a mistake
+
+    lowered = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(word[:100].lower(), lowered, n=1)
+    return lowered[near[0]] if near else None
+
+
+def project_name(name: str) -> str:
+    """What an alias is for: a slug as it is, a folder as a whole path. ValueError says what else it is."""
+    if not name.strip():
+        raise ValueError(" (write a project's slug or its folder)")
+    return _folder(name) if "/" in name or name.startswith("~") else name
+
+
+def model_name(name: str) -> str:
+    """The name of a model, as it is. ValueError: it is too long, or nothing."""
+    if not name.strip() or len(name) > MAX_MODEL:
+        raise ValueError(f" (a model's name has 1 to {MAX_MODEL} characters)")
+    return name
+
+
+def _zone(value: object) -> str:
+    name = _text(value)
+    try:
+        periods.parse_zone(name or None)
+    except UsageError:
+        import zoneinfo
+
+        raise ValueError(_hint(name, zoneinfo.available_timezones())) from None
+    return name
+
+
+def _one_of(words: Collection[str]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        word = _text(value)
+        if word not in words:
+            raise ValueError(_hint(word, words))
+        return word
+
+    return read
+
+
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _folders(value: object) -> tuple[Path, ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    return tuple(Path(_folder(_text(each))) for each in value)
+
+
+def _alias(value: object) -> str:
+    name = _text(value)
+    if not name.strip() or len(name) > MAX_ALIAS:
+        raise ValueError
+    return name
+
+
+def _rate(value: object) -> str:
+    text = str(value) if isinstance(value, Decimal) or (type(value) is int and abs(value) < 10**6) else ""
+    whole, _, decimals = text.replace("_", "").removeprefix("+").partition(".")
+    if not f"{whole}{decimals}".isdecimal() or len(whole) > 6 or len(decimals) > MAX_DECIMALS:
+        raise ValueError
+    return f"{whole}.{decimals}".rstrip("0").rstrip(".") if decimals else whole
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise ValueError
+    return value
+
+
+def _folder(text: str) -> str:
+    """A whole path, without a `~`, a `..` or a slash at its end."""
+    path = os.path.expanduser(text)
+    if not os.path.isabs(path) or "\0" in path:
+        raise ValueError(f" ({shown(text)} is no whole path; that begins with / or ~/)")
+    return os.path.normpath(path)
+
+
+def _hint(word: str, words: Collection[str]) -> str:
+    near = nearest(word, words)
+    return f' (did you mean "{near}"?)' if near else ""
+
+
+_USD = f"a number from 0 to 999999, with at most {MAX_DECIMALS} decimals"
+KEYS = (
+    Key(
+        "timezone",
+        _zone,
+        'an IANA name like "Europe/Berlin", or "" for the machine\'s zone',
+        "The time zone whose midnights divide the days.",
+    ),
+    Key("week_starts", _one_of(WEEKDAYS), 'a day from "monday" to "sunday"', "The first day of a week."),
+    Key("sources", _folders, 'a list of folders, like ["~/logs"]', "The folders that are read; [] stands for the usual places."),
+    Key("blocks.rounding", _one_of(ROUNDINGS), '"hour", "10min" or "none"', "To what the start of a five-hour window is rounded down."),
+    Key("projects.worktrees", _bool, "true or false", "Whether the worktrees of one repository are shown as one project."),
+    Key(
+        "projects.aliases.*", _alias, f"a text of 1 to {MAX_ALIAS} characters", "The name to show for the project with this slug or folder."
+    ),
+    Key("prices.models.*.input", _rate, _USD, "USD for a million input tokens of the model with this name.", is_needed=True),
+    Key("prices.models.*.output", _rate, _USD, "USD for a million output tokens.", is_needed=True),
+    Key("prices.models.*.cache_read", _rate, _USD, "USD for a million tokens read from the cache.", "0.1 × input"),
+    Key("prices.models.*.cache_write_5m", _rate, _USD, "USD for a million tokens written to the cache for 5 minutes.", "1.25 × input"),
+    Key("prices.models.*.cache_write_1h", _rate, _USD, "USD for a million tokens written to the cache for an hour.", "2 × input"),
+)
