@@ -1,4 +1,4 @@
-"""Tests of `tokentail.config`: what a file of settings may say, and what is said of one that is wrong."""
+"""Tests of `tokentail.config` and of its command: what a file of settings may say, and what is said of one that is wrong."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tokentail import config
+from tokentail.cli import main
 from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects, pages
 from tokentail.config.keys import KEYS, Key
 from tokentail.config.reading import Reading
+from tokentail.config.toml import as_toml
 from tokentail.errors import ConfigError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -514,3 +516,99 @@ def test_the_file_to_start_from_has_every_key(key: Key) -> None:
     """A key that nobody can read about does not exist."""
     assert key.meaning in pages.template()
     assert re.search(rf"^# {key.path[-1]}: |^#{key.path[-1]} = |^#\"~", pages.template(), re.MULTILINE)
+
+
+def test_the_document_is_current() -> None:
+    """docs/config.md is written by scripts/make_docs.py, from the list of keys."""
+    assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == pages.reference()
+
+
+# The command
+
+
+def test_path_is_shown_whether_or_not_there_is_a_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It answers where to write."""
+    assert main(["config", "path"]) == 0
+    assert capsys.readouterr() == (f"{path}\n", "")
+
+
+def test_a_path_that_is_no_text_is_shown_harmlessly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that are no UTF-8 and signs that a terminal acts on are replaced."""
+    monkeypatch.setenv("TOKENTAIL_CONFIG", "/a\udcff\x1bb")
+    assert main(["config", "path"]) == 0
+    assert main(["config", "show"]) == 0
+    assert main(["config", "check"]) == 0
+    assert is_harmless(capsys.readouterr().out)
+
+
+def test_show_gives_the_settings_of_the_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first line says which file it was."""
+    settings = read(path, 'timezone = "Asia/Tokyo"\n')
+    assert main(["config", "show"]) == 0
+    assert capsys.readouterr() == (pages.in_force(settings, path, exists=True), "")
+
+
+def test_show_says_that_there_is_no_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The defaults do not come from nowhere."""
+    assert main(["config", "show"]) == 0
+    assert capsys.readouterr().out.startswith(f"# These are the defaults: there is no {as_toml(path)}.\n")
+
+
+def test_show_default_needs_no_sound_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who has a broken file can start anew."""
+    path.write_text("[", encoding="utf-8")
+    assert main(["config", "show", "--default"]) == 0
+    assert capsys.readouterr() == (pages.template(), "")
+
+
+def test_show_of_a_broken_file_says_what_is_wrong(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There are no settings in force then."""
+    path.write_text("timezone = 1", encoding="utf-8")
+    assert main(["config", "show"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"tokentail: cannot use the settings in {path}: timezone is 1, and must be")
+
+
+def test_check_of_a_sound_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is wrong, in one word."""
+    path.write_text('week_starts = "sunday"\n', encoding="utf-8")
+    assert main(["config", "check"]) == 0
+    assert capsys.readouterr() == ("ok\n", "")
+
+
+def test_check_without_a_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file is fine, and whoever thinks to have one is told."""
+    assert main(["config", "check"]) == 0
+    assert capsys.readouterr() == (f"ok: there is no {path}, so every setting has its default\n", "")
+
+
+def test_check_has_a_line_for_each_problem(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As many as there are, with the file in front; exit code 2."""
+    path.write_text("".join(f"q{number} = 1\n" for number in range(20)), encoding="utf-8")
+    assert main(["config", "check"]) == 2
+    out, err = capsys.readouterr()
+    hint = "(`tokentail config show --default` shows all keys)"
+    assert out == "".join(f'{path}: unknown key "q{number}" {hint}\n' for number in range(20))
+    assert err == ""
+
+
+def test_hostile_text_of_the_file_does_no_harm(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a terminal would act on is escaped, so a problem stays on its line."""
+    text = as_toml(HOSTILE)
+    path.write_text(
+        f"{text} = 1\ntimezone = {text}\n[projects.aliases]\n{text} = 1\n[prices.models.{text}]\ninput = 'x'\n", encoding="utf-8"
+    )
+    assert main(["config", "check"]) == 2
+    assert main(["config", "show"]) == 2
+    out, err = capsys.readouterr()
+    assert is_harmless(out)
+    assert is_harmless(err)
+    assert out.count("\n") == 5
+    assert text in out
+
+
+def test_config_needs_an_action(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one it says what there is."""
+    assert main(["config"]) == 2
+    assert "ACTION" in capsys.readouterr().err

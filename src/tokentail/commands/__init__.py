@@ -31,5 +31,6 @@ COMMANDS: Mapping[str, Command] = {
     "blocks": Command("report", "the five-hour windows, and where the running one leads"),
     "feed": Command("feed", "one line for every reply, as it happens"),
     "verify": Command("verify", "hold the store against a full re-read"),
+    "config": Command("config", "the settings: where they are, what they are, whether they are sound"),
     "demo": Command("demo", "made-up logs to try it on"),
 }
