@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from builders import AUTUMN, MODEL, SPREAD, SPRING, record, replies_of, store_of, usage
 from logs import PRICES
 from tokentail import periods
+from tokentail.config import Rounding
 from tokentail.errors import UsageError
 from tokentail.model import BlockFacts, Counts, Owner, ProjectFacts, Record, Report, Row, SessionFacts
 from tokentail.periods import DAY_MS, HOUR_MS
@@ -166,7 +167,7 @@ def test_a_week_that_is_cut_by_since_keeps_its_name() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(SPREAD, st.sampled_from(sorted(ROUNDINGS)))
-def test_blocks_follow_the_rule_reply_by_reply(lines: list[Record], rounding: str) -> None:
+def test_blocks_follow_the_rule_reply_by_reply(lines: list[Record], rounding: Rounding) -> None:
     """docs/counting.md: a reply at or after the end, or more than five hours after the one before it, opens a window at its own floor."""
     blocks: dict[str, list[int]] = {}
     start = before = -(1 << 60)

@@ -625,3 +625,32 @@ def test_logs_of_another_maker(how: str, tmp_path: Path) -> None:
         kin = families(folder, name)
         told = by_family({key: by_our_names(row) for key, row in truth[f"by_{name}"].items()}, kin)
         assert by_family(comparable(rows_by(name, folder, how)), kin) == told
+
+
+# Settings
+
+
+def test_settings_hold_where_no_option_says_otherwise(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The zone, the first day of a week, a window's rounding, names of projects and the folders that are read come from the config file."""
+    config = home.write("config.toml", b"", projects=tmp_path)
+    logs = home.write("-srv-app/s1.jsonl", line("m1", timestamp="2026-10-03T22:30:00.000Z"), projects=tmp_path / "logs").parents[1]
+    config.write_text(
+        f'timezone = "Europe/Berlin"\nweek_starts = "sunday"\nsources = ["{logs}"]\n'
+        '[blocks]\nrounding = "none"\n[projects.aliases]\n"-srv-app" = "Shop"\n'
+    )
+    monkeypatch.setenv("TOKENTAIL_CONFIG", str(config))
+    assert [row["week"] for row in home.run("weekly", "--json").json["rows"]] == ["2026-10-04"]
+    assert [row["block"] for row in home.run("blocks", "--json").json["rows"]] == ["2026-10-03T22:30:00Z"]
+    assert [row["project_name"] for row in home.run("projects", "--json", "--project", "shop").json["rows"]] == ["Shop"]
+    assert [row["day"] for row in home.run("daily", "--json", "--timezone", "UTC").json["rows"]] == ["2026-10-03"]
+    assert [row["block"] for row in home.run("blocks", "--json", "--rounding", "hour").json["rows"]] == ["2026-10-03T22:00:00Z"]
+
+
+def test_a_mistake_in_the_settings_ends_a_command(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With exit code 2, the key and what it may have meant; help and `config` itself go on."""
+    config = home.write("config.toml", b'weekstarts = "sunday"\n', projects=tmp_path)
+    monkeypatch.setenv("TOKENTAIL_CONFIG", str(config))
+    ran = home.run("daily")
+    assert (ran.code, ran.out) == (2, "")
+    assert "week_starts" in ran.err
+    assert (home.run("daily", "--help").code, home.run("config", "path").code) == (0, 0)

@@ -11,7 +11,8 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tokentail import database, periods
+from tokentail import config, database, periods
+from tokentail.config import Config
 from tokentail.errors import SourceError, UsageError
 from tokentail.formats import FORMATS
 from tokentail.model import Problem
@@ -46,16 +47,25 @@ def add_period(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="DAY", help="last day, inclusive; of a week or month its last one")
 
 
+def settings(args: argparse.Namespace) -> Config:
+    """What the config file says; it is read once a command."""
+    if not hasattr(args, "settings"):
+        args.settings = config.load(config.config_path(os.environ))
+    found: Config = args.settings
+    return found
+
+
 def given_folders(args: argparse.Namespace) -> list[Path] | None:
-    """The folders of --source, or None for the usual places."""
-    if not hasattr(args, "source"):
-        return None
-    folders = [Path(folder).expanduser() for folder in args.source]
+    """The folders of --source, or else of the config file; None for the usual places."""
+    words, by = getattr(args, "source", None), "--source"
+    if words is None:
+        words, by = settings(args).sources, "the folder that the config file names,"
+    folders = [Path(folder).expanduser() for folder in words]
     for folder in folders:
         if not folder.is_dir():
             what = "not a folder" if folder.exists() else "no such folder"
-            raise SourceError(f"cannot read --source {folder}: {what} (give the folder that holds the .jsonl logs)")
-    return folders
+            raise SourceError(f"cannot read {by} {folder}: {what} (give the folder that holds the .jsonl logs)")
+    return folders or None
 
 
 def source(args: argparse.Namespace) -> LocalFolders:
@@ -76,7 +86,7 @@ def store_path(args: argparse.Namespace) -> Path:
 
 def zone(args: argparse.Namespace) -> ZoneInfo:
     """The zone whose days are meant."""
-    return periods.parse_zone(getattr(args, "timezone", None))
+    return periods.parse_zone(getattr(args, "timezone", None) or settings(args).timezone or None)
 
 
 def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tokentail import prices
 from tokentail.commands import options
+from tokentail.config import ROUNDINGS, WEEKDAYS
 from tokentail.reports import text
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--breakdown", action="store_true", help="each row's models, too")
     if name == "sessions":
         parser.add_argument("--agents", action="store_true", help="each session's subagents one by one")
+    if name == "blocks":
+        parser.add_argument("--rounding", choices=ROUNDINGS, help="to what the start of a window is rounded down (hour)")
     if name == "projects":
         parser.add_argument("--worktrees", action="store_true", help="worktrees of one repository as one project")
     orders = ("cost", "tokens", "name") if name == "models" else ("oldest", "newest", "cost", "tokens", "name")
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace) -> Request:
     from tokentail.reports.request import Request  # --help does without
 
-    zone = options.zone(args)
+    zone, settings = options.zone(args), options.settings(args)
     since, until = options.period(args, datetime.now(zone).date())
     return Request(
         args.report,
@@ -94,7 +97,9 @@ def _request(args: argparse.Namespace) -> Request:
         tuple(args.model),
         breakdown=getattr(args, "breakdown", False),
         agents=getattr(args, "agents", False),
-        worktrees=getattr(args, "worktrees", False),
+        worktrees=getattr(args, "worktrees", False) or settings.projects.worktrees,
+        week_starts=WEEKDAYS.index(settings.week_starts),
+        rounding=getattr(args, "rounding", None) or settings.blocks.rounding,
         order=args.order or "",
         limit=args.limit,
     )
@@ -107,7 +112,7 @@ def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Pr
     from tokentail.reports.data import Stored
     from tokentail.reports.request import Context
 
-    price_list, source = prices.load(), options.source(args)
+    price_list, source, aliases = prices.load(), options.source(args), dict(options.settings(args).projects.aliases)
     with contextlib.closing(
         UpdateCoordinator(source, options.store_path(args), prices=price_list, progress=options.progress())
     ) as coordinator:
@@ -115,7 +120,7 @@ def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Pr
             lambda db, update: build(
                 request,
                 Stored(db, price_list),
-                Context(price_list, update.started_at_ms, source.names, {}, malformed_lines(db), update.degraded),
+                Context(price_list, update.started_at_ms, source.names, aliases, malformed_lines(db), update.degraded),
             )
         )
     return report, update.problems
@@ -129,7 +134,9 @@ def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list
 
     price_list, source = prices.load(), options.source(args)
     counted = recount(source)
-    context = Context(price_list, int(time.time() * 1000), source.names, {}, counted.malformed_lines)
+    context = Context(
+        price_list, int(time.time() * 1000), source.names, dict(options.settings(args).projects.aliases), counted.malformed_lines
+    )
     return build(request, Counted(counted.replies, counted.project_names, price_list), context), counted.problems
 
 

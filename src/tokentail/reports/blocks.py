@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tokentail import periods
+from tokentail.config import Rounding
 from tokentail.model import BlockFacts, Counts, Pace, Row, Window
 from tokentail.reports.data import Data
 from tokentail.reports.request import Context, Request
@@ -14,7 +15,7 @@ from tokentail.usage import Question
 
 BLOCK_MS = 5 * periods.HOUR_MS
 # To what the start of a window is rounded down; nobody has said which one it is.
-ROUNDINGS: Mapping[str, int] = {"hour": periods.HOUR_MS, "10min": 600_000, "none": 1}
+ROUNDINGS: Mapping[Rounding, int] = {"hour": periods.HOUR_MS, "10min": 600_000, "none": 1}
 
 
 def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Tally) -> Sequence[Row]:

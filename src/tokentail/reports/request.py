@@ -7,6 +7,7 @@ from datetime import date
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tokentail.config import Rounding
 from tokentail.prices import PriceList
 
 
@@ -23,7 +24,7 @@ class Request(NamedTuple):
     agents: bool = False  # each session's subagents, too
     worktrees: bool = False  # worktrees of one repository as one project
     week_starts: int = 0  # Monday; Sunday is 6
-    rounding: str = "hour"  # of a five-hour window's start, see blocks.ROUNDINGS
+    rounding: Rounding = "hour"  # of a five-hour window's start, see blocks.ROUNDINGS
     order: str = ""  # see build.ORDERS; "" is the report's own
     limit: int | None = None  # rows
 
