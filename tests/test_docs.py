@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import pytest
 
 from conformance import run
 from logs import PRICES, coordinator, line
-from tokentail import __version__, feed, prices, queries
+from tokentail import __version__, prices, queries
 from tokentail.cli import build_parser, main
 from tokentail.model import ReplyChange
 from tokentail.prices import PICO_PER_USD
+from tokentail.reports.as_json import feed_json
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
@@ -144,7 +144,7 @@ def feed_lines(logs: Path) -> list[dict[str, Any]]:
         log.write(line("msg_1", requestId="req_other"))
     changes += looking.check_for_updates().changes
     looking.close()
-    return [json.loads(feed.json_line(change, PRICES, UTC)) for change in changes]
+    return [json.loads(feed_json(change, PRICES)) for change in changes]
 
 
 def parts_of(report: dict[str, Any], section: str) -> list[dict[str, Any]]:

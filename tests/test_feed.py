@@ -17,6 +17,7 @@ from tokentail import feed, queries
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.model import Counts, Owner, Reply, ReplyChange, Tokens
 from tokentail.recount import recount
+from tokentail.reports.as_json import feed_json
 from tokentail.sources import LocalFolders
 from tokentail.totals import counts_of
 
@@ -145,7 +146,7 @@ def test_sum_of_the_lines(tmp_path: Path) -> None:
     assert final.check_for_updates().changes == []
     latest: dict[str, Counts] = {}
     for change in listener.changes:
-        document = json.loads(feed.json_line(change, PRICES, UTC))
+        document = json.loads(feed_json(change, PRICES))
         counts = Counts(**{name: document[name] for name in Counts._fields})
         latest.pop(change.key, None)
         if document["event"] != "gone":
@@ -154,12 +155,18 @@ def test_sum_of_the_lines(tmp_path: Path) -> None:
     final.close()
 
 
-def test_line_for_people() -> None:
-    """Time of the viewer's zone, what happened, where, which model, tokens and cost; names can do no harm."""
-    owner = Owner(False, False, "s1", "-app\x1b[31m", "")
-    reply = Reply("m1", "m1", 1_790_848_800_000, "claude-opus-5", "", Tokens(4, 310, 2000), (), 0, False, 0, "", "", "", owner)
-    shown = feed.text_line(ReplyChange(1, "grown", "m1", reply), PRICES, UTC)
-    assert shown.startswith("2026-10-01 10:00:00  grown      -app\ufffd[31m")
-    assert shown.endswith("in  2.00k  out    310  $ ≥ 0.0088")
+def test_line_for_people(tmp_path: Path, log: Path) -> None:
+    """Time of the viewer's zone, what happened, the project's name, which model, tokens and cost; names can do no harm."""
+    log.write_bytes(line("m1", cwd="/srv/app"))
+    live = coordinator(tmp_path)
+    live.check_for_updates()
+    lines_of = feed.Lines(live, PRICES, UTC, {})
+    owner = Owner(False, False, "s1", "-app", "")
+    reply = Reply("m1", "m1", 1_790_848_800_000, "claude-opus-5\x1b[31m", "", Tokens(4, 310, 2000), (), 0, False, 0, "", "", "", owner)
+    shown = lines_of.text(ReplyChange(1, "grown", "m1", reply))
+    assert shown.startswith("2026-10-01 10:00:00  grown      app                   claude-opus-5\ufffd[31m")
+    assert shown.endswith("in  2.00k  out    310  $ ?")
     assert shown.isprintable()
-    assert feed.text_line(ReplyChange(1, "gone", "m1\x07", None), PRICES, UTC).split() == ["gone", "m1\ufffd"]
+    assert lines_of.text(ReplyChange(1, "gone", "m1\x07", None)).split() == ["gone", "m1\ufffd"]
+    assert "  Shop  " in feed.Lines(live, PRICES, UTC, {"/srv/app": "Shop"}).text(ReplyChange(1, "grown", "m1", reply))
+    live.close()

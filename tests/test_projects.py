@@ -27,7 +27,7 @@ def test_a_project_is_shown_by_the_end_of_its_folder() -> None:
 
 def test_a_folder_of_windows_has_a_last_part_too() -> None:
     """Logs may come from another machine."""
-    assert Projects({"C--src-app": "C:\\src\\app"}).name("C--src-app") == "app"
+    assert Projects({"C--src-app": "C:\\src\\app\\"}).name("C--src-app") == "app"
 
 
 def test_an_alias_is_shown_instead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.model import Metrics, Problem, ReplyChange, Update
 from tokentail.sources import LocalFolders
 from tokentail.totals import counts_of
-from tokentail.tui.snapshot import FEED_ROWS, HOUR_MINUTES, Kinds, Snapshot, folder_name, take
+from tokentail.tui.snapshot import FEED_ROWS, HOUR_MINUTES, Kinds, Snapshot, take
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -228,20 +228,6 @@ def test_row_counts_what_the_reply_costs(screen: Screen) -> None:
     assert row is not None
     assert row.counts == counts_of(change.reply, prices.load())
     assert row.counts.cost_usd is None
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"),
-    [
-        ("/home/dev/src/harbor-api", "harbor-api"),
-        ("C:\\Users\\dev\\code\\moss-game\\", "moss-game"),
-        ("-home-dev-app", "-home-dev-app"),
-        ("/", "/"),
-    ],
-)
-def test_project_is_the_last_part_of_its_folder(folder: str, name: str) -> None:
-    """A project is called by its folder's own name, whichever system wrote the log."""
-    assert folder_name(folder) == name
 
 
 def test_snapshot_is_frozen(screen: Screen) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 
 from tokentail import periods, queries
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.model import Problem, ReplyChange
 from tokentail.prices import PriceList
+from tokentail.projects import Projects
 from tokentail.reports import text
 from tokentail.reports.as_json import feed_json
 from tokentail.totals import counts_of
@@ -48,18 +49,30 @@ def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *,
     return 1 if any(isinstance(one, Problem) for one in told) else 0
 
 
-def json_line(change: ReplyChange, prices: PriceList, zone: tzinfo) -> str:
-    """The contract of docs/json.md; times are UTC whatever the zone."""
-    return feed_json(change, prices)
+class Lines:
+    """Changes as lines of text."""
 
+    def __init__(self, coordinator: UpdateCoordinator, prices: PriceList, zone: tzinfo, aliases: Mapping[str, str]) -> None:
+        """`aliases` are names to show for projects, by slug or folder."""
+        self._coordinator = coordinator
+        self._prices = prices
+        self._zone = zone
+        self._aliases = aliases
+        self._projects = Projects({})
 
-def text_line(change: ReplyChange, prices: PriceList, zone: tzinfo) -> str:
-    """A line for people: time, event, project, model, tokens, cost."""
-    reply = change.reply
-    if reply is None:
-        return f"{'':19}  {change.event:9}  {text.safe(change.key)}"
-    counts = counts_of(reply, prices)
-    used = f"in {text.short(reply.tokens.prompt):>6}  out {text.short(reply.tokens.output):>6}"
-    at = periods.at(reply.at_ms, zone).strftime("%Y-%m-%d %H:%M:%S")
-    cost = text.cost(counts, places=4)
-    return f"{at}  {change.event:9}  {text.safe(reply.owner.project):30}  {text.safe(reply.model):26}  {used}  $ {cost}"
+    def json(self, change: ReplyChange) -> str:
+        """The contract of docs/json.md; times are UTC whatever the zone."""
+        return feed_json(change, self._prices)
+
+    def text(self, change: ReplyChange) -> str:
+        """A line for people: time, event, project, model, tokens, cost."""
+        reply = change.reply
+        if reply is None:
+            return f"{'':19}  {change.event:9}  {text.safe(change.key)}"
+        if reply.owner.project not in self._projects.folders:
+            self._projects = Projects(queries.project_folders(self._coordinator.db), self._aliases)
+        counts = counts_of(reply, self._prices)
+        used = f"in {text.short(reply.tokens.prompt):>6}  out {text.short(reply.tokens.output):>6}"
+        at = periods.at(reply.at_ms, self._zone).strftime("%Y-%m-%d %H:%M:%S")
+        project, model = (text.safe(name) for name in (self._projects.name(reply.owner.project), reply.model))
+        return f"{at}  {change.event:9}  {project:20}  {model:26}  {used}  $ {text.cost(counts, places=4)}"

@@ -32,9 +32,10 @@ def run(args: argparse.Namespace) -> int:
         since_ms = periods.day_start_ms(periods.parse_days(args.since, today=datetime.now(zone).date())[0], zone)
     price_list = prices.load()
     coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
-    write = feed.json_line if args.json else feed.text_line
+    lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
+    write = lines.json if args.json else lines.text
     with _stopping() as stop, contextlib.closing(coordinator):
-        return feed.run(coordinator, lambda change: print(write(change, price_list, zone), flush=True), since_ms=since_ms, stop=stop)
+        return feed.run(coordinator, lambda change: print(write(change), flush=True), since_ms=since_ms, stop=stop)
 
 
 @contextlib.contextmanager

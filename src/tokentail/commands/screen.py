@@ -40,4 +40,5 @@ def run(args: argparse.Namespace) -> int:
             return options.tell_problems(update.problems)
         from tokentail.tui.app import run_screen
 
-        return run_screen(coordinator, price_list, options.zone(args), label="")
+        aliases = dict(options.settings(args).projects.aliases)
+        return run_screen(coordinator, price_list, options.zone(args), label="", aliases=aliases)

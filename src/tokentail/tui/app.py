@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+from collections.abc import Mapping
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -32,18 +33,21 @@ from tokentail.tui.snapshot import Snapshot
 _BAR_CELLS = 24
 
 
-def run_screen(coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo, *, label: str) -> int:
+def run_screen(
+    coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo, *, label: str, aliases: Mapping[str, str] | None = None
+) -> int:
     """
     Show the live screen until the person leaves it.
 
     Args:
         label: what the numbers are, where they are not the person's own.
+        aliases: names to show for projects, by slug or folder.
 
     Raises:
         TokentailError: the logs or the store could not be read any longer.
     """
     gc.enable()
-    follower = Follower(coordinator, prices, zone)
+    follower = Follower(coordinator, prices, zone, aliases=aliases)
     app = LiveScreen(follower, zone, label=label, colours=theme.suits(os.environ))
     try:
         app.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -41,8 +41,10 @@ class Follower:
         error: what ended the thread before its time.
     """
 
-    def __init__(self, coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo) -> None:
-        self._coordinator, self._prices, self._zone = coordinator, prices, zone
+    def __init__(
+        self, coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo, *, aliases: Mapping[str, str] | None = None
+    ) -> None:
+        self._coordinator, self._prices, self._zone, self._aliases = coordinator, prices, zone, aliases or {}
         self._bell = _Bell()
         self._thread: threading.Thread | None = None
         self._post: Post = lambda _: None
@@ -84,7 +86,7 @@ class Follower:
             self._post(Ended())
 
     def _show(self, update: Update) -> None:
-        self._last = take(self._coordinator.db, self._prices, self._zone, update, self._last)
+        self._last = take(self._coordinator.db, self._prices, self._zone, update, self._last, aliases=self._aliases)
         self._post(self._last)
 
     def _report(self, done_bytes: int, total_bytes: int) -> None:

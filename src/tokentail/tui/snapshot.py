@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -13,10 +12,12 @@ from zoneinfo import ZoneInfo
 from tokentail import periods, queries
 from tokentail.model import Counts, Metrics, Reply, ReplyChange, Tokens, Update
 from tokentail.prices import PICO_PER_USD, PriceList
+from tokentail.projects import Projects
 from tokentail.reports.overview import Overview, overview
 from tokentail.totals import Adder, counts_of
 
 FEED_ROWS = 100
+_NO_ALIASES: Mapping[str, str] = {}
 HOUR_MINUTES = 60
 PROBLEM_MS = 7_000  # a look at the hot files alone does not tell of the others' problems again
 REASON_MS = 600_000  # what is said once should not be gone with a blink
@@ -95,9 +96,17 @@ class Snapshot:
     behind: bool  # the next changes may not be all: this look lost a guarantee, or the store, still empty, tells of none
 
 
-def take(db: sqlite3.Connection, prices: PriceList, zone: ZoneInfo, update: Update, before: Snapshot | None) -> Snapshot:
+def take(
+    db: sqlite3.Connection,
+    prices: PriceList,
+    zone: ZoneInfo,
+    update: Update,
+    before: Snapshot | None,
+    *,
+    aliases: Mapping[str, str] = _NO_ALIASES,
+) -> Snapshot:
     """
-    The snapshot after an update.
+    The snapshot after an update; `aliases` are names for projects, by slug or folder.
 
     Nothing is asked of the store when nothing changed since `before`, the snapshot of the update before.
     """
@@ -106,16 +115,16 @@ def take(db: sqlite3.Connection, prices: PriceList, zone: ZoneInfo, update: Upda
     behind = before is None or before.behind
     if before and not behind and not changes and update.metrics.is_idle and before.hour.last_minute == now_ms // 60_000:
         return replace(before, at=at, latest=None, changes=(), look=look, behind=bool(update.degraded))
-    folders = queries.project_folders(db)
+    projects = Projects(queries.project_folders(db), aliases)
     anew = behind or any(change.reply is None for change in changes)
     seen = overview(db, prices, zone, now_ms)
-    latest = tuple(_row(reply, "", folders, prices, zone) for reply in queries.latest_replies(db, FEED_ROWS)) if anew else None
+    latest = tuple(_row(reply, "", projects, prices, zone) for reply in queries.latest_replies(db, FEED_ROWS)) if anew else None
     return Snapshot(
         at=at,
         overview=seen,
         hour=last_hour(db, prices, now_ms),
         latest=latest,
-        changes=tuple(_change(change, folders, prices, zone) for change in changes),
+        changes=tuple(_change(change, projects, prices, zone) for change in changes),
         look=look,
         behind=bool(update.degraded) or latest == (),
     )
@@ -142,11 +151,6 @@ def last_hour(db: sqlite3.Connection, prices: PriceList, now_ms: int) -> Hour:
     return Hour(last, tuple(tokens), tuple(Kinds(*(pico / PICO_PER_USD for pico in cost)) for cost in costs), adder.totals())
 
 
-def folder_name(folder: str) -> str:
-    """The last part of a project's folder, whichever system wrote it."""
-    return re.split(r"[/\\]", folder.rstrip("/\\"))[-1] or folder
-
-
 def _kinds(tokens: Tokens) -> Kinds:
     return Kinds(tokens.output, tokens.input, tokens.cache_write_5m + tokens.cache_write_1h, tokens.cache_read)
 
@@ -155,14 +159,14 @@ def _plus(left: Kinds, right: Kinds) -> Kinds:
     return Kinds(*(a + b for a, b in zip(left, right, strict=True)))
 
 
-def _change(change: ReplyChange, folders: dict[str, str], prices: PriceList, zone: ZoneInfo) -> FeedChange:
-    return FeedChange(change.key, None if change.reply is None else _row(change.reply, change.event, folders, prices, zone))
+def _change(change: ReplyChange, projects: Projects, prices: PriceList, zone: ZoneInfo) -> FeedChange:
+    return FeedChange(change.key, None if change.reply is None else _row(change.reply, change.event, projects, prices, zone))
 
 
-def _row(reply: Reply, event: str, folders: dict[str, str], prices: PriceList, zone: ZoneInfo) -> FeedRow:
-    slug = reply.owner.project
-    project = folder_name(folders.get(slug) or slug)
-    return FeedRow(reply.key, periods.at(reply.at_ms, zone), event, project, reply.model, counts_of(reply, prices))
+def _row(reply: Reply, event: str, projects: Projects, prices: PriceList, zone: ZoneInfo) -> FeedRow:
+    return FeedRow(
+        reply.key, periods.at(reply.at_ms, zone), event, projects.name(reply.owner.project), reply.model, counts_of(reply, prices)
+    )
 
 
 def _look(update: Update, before: Look | None) -> Look:
