@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,10 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.demo.truth import Sums
 from tokentail.errors import StoreBusyError, StoreNewerError
-from tokentail.model import Reply, Update, Window
+from tokentail.model import Chunk, Reply, Update, Window
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
+from tokentail.store import Applied, Store
 from tokentail.usage import Question, usage
 from tokentail.verify import verify
 
@@ -638,3 +639,31 @@ def test_anything_in_any_order() -> None:
 def test_anything_in_any_order_at_length() -> None:
     """The same for longer lives."""
     run_machine(runs=150, steps=60)
+
+
+def test_a_file_that_was_read_in_part_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is stopped between two commits of one large file leaves it as changed, not as read: the next process goes on there."""
+    log = tmp_path / "logs" / "-app" / "s1.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(lines(1, 8000))
+    monkeypatch.setattr(module, "BATCH_RECORDS", 1000)
+    first = coordinator(tmp_path)
+    applied = Store.apply
+
+    def once(store: Store, chunks: Sequence[Chunk]) -> Applied:
+        if queries.latest_replies(store.connection, 1):
+            raise KeyboardInterrupt
+        return applied(store, chunks)
+
+    monkeypatch.setattr(Store, "apply", once)
+    with pytest.raises(KeyboardInterrupt):
+        first.check_for_updates()
+    first.close()
+    monkeypatch.setattr(Store, "apply", applied)
+
+    second = coordinator(tmp_path)
+    read = second.check_for_updates().metrics
+    assert 0 < read.bytes_read < log.stat().st_size
+    assert len(queries.replies_since(second.db, 0)) == 8000
+    assert second.check_for_updates().metrics.files_read == 0
+    second.close()

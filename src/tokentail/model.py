@@ -181,7 +181,7 @@ class Chunk:
     """The complete lines that a file gained since its cursor, joined into records."""
 
     __slots__ = (
-        *("bytes_read", "change", "cursor", "folder", "records", "rejects", "restarted", "seen_offsets"),
+        *("bytes_read", "change", "cursor", "folder", "more", "records", "rejects", "restarted", "seen_offsets"),
         *("seen_records", "start_bytes", "tail_lines"),
     )
 
@@ -207,6 +207,13 @@ class Chunk:
         self.rejects: list[Reject] = []
         self.folder: tuple[int, str] | None = None  # the least (at_ms, working folder)
         self.bytes_read = 0
+        self.more = False  # the file goes on behind this chunk
+
+    @property
+    def file_so_far(self) -> LogFile:
+        """The file as far as it is read with this chunk: one that goes on looks changed until all of it was."""
+        file = self.change.file
+        return file._replace(size_bytes=self.cursor.offset_bytes, mtime_ns=0, ctime_ns=0) if self.more else file
 
 
 class Problem(NamedTuple):

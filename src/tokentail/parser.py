@@ -70,6 +70,7 @@ class IncrementalParser:
             if more is None:
                 cursor, restarted, bytes_read = START, True, chunk.bytes_read
                 continue
+            chunk.more = more
             yield chunk
             cursor, restarted, bytes_read = chunk.cursor, False, 0
             if not more:

@@ -184,7 +184,7 @@ class Store:
             ended += [(life.id,) for life in (before if chunk.restarted else None, chunk.change.ends) if life is not None]
             if chunk.restarted:
                 before, malformed = None, 0
-            life = Life(before.id if before else next_id, file, "live", chunk.cursor)
+            life = Life(before.id if before else next_id, chunk.file_so_far, "live", chunk.cursor)
             next_id += before is None
             placed[life.id] = latest[file.path] = life, malformed + len(chunk.rejects)
             lives.append(life)

@@ -91,7 +91,7 @@ class _Frame:
             (
                 *(index, len(chunk.records), chunk.restarted, chunk.start_bytes, tuple(chunk.cursor)),
                 *(chunk.seen_records.tobytes(), chunk.seen_offsets.tobytes(), chunk.tail_lines),
-                *([tuple(reject) for reject in chunk.rejects], chunk.folder, chunk.bytes_read),
+                *([tuple(reject) for reject in chunk.rejects], chunk.folder, chunk.bytes_read, chunk.more),
             )
         )
         self._records += chunk.records
@@ -150,11 +150,11 @@ def _unpacked(frame: Any, changes: Sequence[Change]) -> Iterator[tuple[Change, O
 
 
 def _chunk(change: Change, plain: Any, records: list[Record]) -> Chunk:
-    _, _, restarted, start, cursor, seen_records, seen_offsets, tail_lines, rejects, folder, bytes_read = plain
+    _, _, restarted, start, cursor, seen_records, seen_offsets, tail_lines, rejects, folder, bytes_read, more = plain
     chunk = Chunk(change, restarted, start, Cursor(*cursor), records)
     chunk.seen_records.frombytes(seen_records)
     chunk.seen_offsets.frombytes(seen_offsets)
-    chunk.tail_lines, chunk.folder, chunk.bytes_read = tail_lines, folder, bytes_read
+    chunk.tail_lines, chunk.folder, chunk.bytes_read, chunk.more = tail_lines, folder, bytes_read, more
     chunk.rejects = [Reject(*reject) for reject in rejects]
     return chunk
 
