@@ -27,7 +27,8 @@ WIDTH = 140
 ABOUT = (
     "USD per million tokens. A price holds from the UTC day 'from' and no longer on the day 'until'; before a model's first price"
     " that price holds. long_context: the price of all tokens of a request whose prompt is longer than 'above'."
-    " us_factor: us.factor applies. Made by scripts/make_prices.py: change that, not this."
+    " us_factor: us.factor applies. as_of: the day on which the prices were looked up."
+    " Made by scripts/make_prices.py: change that, not this."
 )
 CLASSES = {  # our name: theirs
     "input": "input_mtok",
@@ -79,6 +80,7 @@ def build(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "about": ABOUT,
+        "as_of": extra["as_of"],
         "made_from": f"genai-prices {version('genai-prices')}",
         "sources": {"genai-prices": {"title": "genai-prices", "version": version("genai-prices")}, **extra["sources"]},
         "web_search": extra["web_search"],

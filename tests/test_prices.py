@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from tokentail.errors import TokentailError
 from tokentail.model import Tokens
 from tokentail.prices import PICO_PER_USD, SHIPPED, PriceList, Rate, load, normalise
+from tokentail.prices.rows import Source, decimal, usd_per_million
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
@@ -459,8 +460,8 @@ def test_rows_for_people() -> None:
         (None, None, "", pico("5")),
         (None, date(2026, 7, 24), "fast", pico("30")),
     ]
-    assert rows[0].sources == (load().made_from.replace(" ", ", "),)
-    assert any("Fast mode" in source for source in rows[1].sources)
+    assert rows[0].sources == (Source(*load().made_from.split(" ")),)
+    assert any("Fast mode" in source.title and source.page and source.read for source in rows[1].sources)
 
 
 def test_rows_cut_fast_mode_where_the_price_changes() -> None:
@@ -472,6 +473,33 @@ def test_rows_cut_fast_mode_where_the_price_changes() -> None:
         (None, change, 200_000, pico("225")),
         (change, None, 0, pico("150")),
     ]
+
+
+def test_terms_for_people() -> None:
+    """What holds for all models is shown exactly, with its sources."""
+    assert [(term.name, term.number) for term in load().terms()] == [("web_search", "10"), ("batch", "0.5"), ("us", "1.1")]
+    assert all(source.page for term in load().terms() for source in term.sources)
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_rates_for_people(pico: int) -> None:
+    """A rate is shown to its last decimal, as text and as the number that a program reads out of it."""
+    shown = usd_per_million(pico)
+    assert Fraction(shown) == Fraction(pico, 10**6)
+    assert shown == shown.rstrip("0").rstrip(".") or "." not in shown
+    assert Fraction(json.dumps(float(shown))) == Fraction(pico, 10**6)
+
+
+@given(st.integers(0, 10**15 - 1), st.integers(0, 9))
+def test_factors_for_people(digits: int, decimals: int) -> None:
+    """A factor is shown as it was written, but for zeros at its end."""
+    assert Fraction(decimal(digits, 10**decimals)) == Fraction(digits, 10**decimals)
+
+
+def test_the_list_says_of_when_it_is(tmp_path: Path) -> None:
+    """A list is known by the day on which its prices were looked up; one without a day is a list all the same."""
+    assert load().as_of == date.fromisoformat(RAW["as_of"])
+    assert load(changed(tmp_path, lambda raw: raw.pop("as_of"))).as_of is None
 
 
 def test_every_row_has_a_source() -> None:
@@ -535,6 +563,15 @@ def opus(raw: dict[str, Any], number: int = 0) -> dict[str, Any]:
         (lambda raw: raw.update(models=[]), "models: not a JSON object"),
         (lambda raw: raw.update(made_from=3), "made_from: 3 is not a text"),
         (lambda raw: raw["batch"].update(factor="half"), "batch.factor: 'half' is not a number like 6.25"),
+        (lambda raw: raw.update(as_of="yesterday"), "as_of: 'yesterday' is not a day"),
+        (lambda raw: raw.update(as_of=20261123), "as_of: 20261123 is not a day"),
+        (lambda raw: opus(raw)["rates"].update(input="x" * 100_000), "x… is not a number"),
+        (lambda raw: opus(raw)["rates"].update(input=1_000_000), "rates.input: 1000000 is not a number"),
+        (
+            lambda raw: (raw["us"].update(factor=900_000), opus(raw)["rates"].update(input=2_000)),
+            "with all factors a million tokens cost USD 1,000,000,000 or more",
+        ),
+        (lambda raw: opus(raw)["long_context"][0].update(above=10**9), "above: 1000000000 is not a number of tokens above 0"),
         (lambda raw: raw["us"].update(factor=1.12345678), "with all factors a token's price is not a whole number"),
         (lambda raw: raw["us"].update(sources=["hearsay"]), "us.sources: 'hearsay' is not among the sources"),
         (lambda raw: raw["models"].update({"claude-opus-4.9": {}}), "the list's name for this model is 'claude-opus-4-9'"),

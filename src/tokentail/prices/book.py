@@ -55,10 +55,13 @@ class Model(NamedTuple):
 
 class Book(NamedTuple):
     made_from: str
-    sources: dict[str, str]
+    as_of: date | None  # the day on which its prices were looked up
+    sources: dict[str, tuple[str, str, str, str]]  # title, version, page, the day on which it was read; "" for none
     web_search: int  # pico-dollars a search
     batch: Factor
     us: Factor
+    term_sources: dict[str, tuple[str, ...]]  # of web_search, batch and us
+    thresholds: tuple[int, ...]  # every long-context limit of any model, in prompt tokens, ascending
     models: dict[str, Model]
 
 

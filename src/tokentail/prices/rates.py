@@ -20,7 +20,7 @@ from tokentail.prices.names import normalise
 
 if TYPE_CHECKING:
     from tokentail.model import Tokens
-    from tokentail.prices.rows import PriceRow
+    from tokentail.prices.rows import PriceRow, Term
 
 SHIPPED = Path(__file__).parents[1] / "prices.json"
 
@@ -66,13 +66,14 @@ class PriceList:
         thresholds: every long-context threshold of any model, in prompt tokens, ascending.
         changes_ms: every moment at which a price of any model changes, ascending.
         made_from: what the list was made from, as in "genai-prices 0.2.3".
+        as_of: the day on which its prices were looked up; None where the file does not say.
     """
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self.made_from = book.made_from
-        tiers = (tier for model in book.models.values() for price in model.prices for tier in price.tiers)
-        self.thresholds: tuple[int, ...] = tuple(sorted({tier.above_tokens for tier in tiers} - {0}))
+        self.as_of = book.as_of
+        self.thresholds = book.thresholds
         # Between two of these days no price changes, so a rate is looked up once for all days between them.
         days = [(price.first_day, price.until_day) for model in book.models.values() for price in model.prices]
         days += [(fast.first_day, fast.until_day) for model in book.models.values() for fast in model.fast]
@@ -102,6 +103,12 @@ class PriceList:
         from tokentail.prices.rows import rows_of  # reports do without
 
         return rows_of(self._book)
+
+    def terms(self) -> tuple[Term, ...]:
+        """What holds for all models: the factors, and the price of a web search."""
+        from tokentail.prices.rows import terms_of
+
+        return terms_of(self._book)
 
     def _find(self, request: _Request) -> Rate | None:
         model, day, prompt_class, speed, geo, service_tier = request
