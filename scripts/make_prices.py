@@ -20,7 +20,8 @@ from typing import Any
 from genai_prices.data import providers
 from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, StartDateConstraint, TieredPrices
 
-from tokentail.prices import SCHEMA, SHIPPED, normalise
+from tokentail.prices import SHIPPED, normalise
+from tokentail.prices.reading import SCHEMA
 
 EXTRA = Path(__file__).with_name("prices_extra.json")
 WIDTH = 140

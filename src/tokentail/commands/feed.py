@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime
 
-from tokentail import periods, prices
+from tokentail import periods
 from tokentail.commands import options
 
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     since_ms = None
     if args.since is not None:
         since_ms = periods.day_start_ms(periods.parse_days(args.since, today=datetime.now(zone).date())[0], zone)
-    price_list = prices.load()
+    price_list = options.price_list(args)
     coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
     lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
     write = lines.json if args.json else lines.text

@@ -11,11 +11,12 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tokentail import config, database, periods
+from tokentail import config, database, periods, prices
 from tokentail.config import Config
 from tokentail.errors import SourceError, UsageError
 from tokentail.formats import FORMATS
 from tokentail.model import Problem
+from tokentail.prices import PriceList
 from tokentail.reports import text
 from tokentail.sources import LocalFolders
 
@@ -82,6 +83,19 @@ def usual_folders(environment: Mapping[str, str]) -> list[Path]:
 def store_path(args: argparse.Namespace) -> Path:
     """The store of those logs."""
     return database.store_path(database.home_folder(os.environ), given_folders(args))
+
+
+def price_list(args: argparse.Namespace) -> PriceList:
+    """The prices in use, for a report. Why they are not those that were imported is said."""
+    found = prices_in_use(args)
+    for problem in found.problems:
+        text.warn(problem)
+    return found
+
+
+def prices_in_use(args: argparse.Namespace) -> PriceList:
+    """The prices in use; their `problems` are the caller's to tell."""
+    return prices.in_use(database.home_folder(os.environ), settings(args).prices.models)
 
 
 def zone(args: argparse.Namespace) -> ZoneInfo:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tokentail import prices
 from tokentail.commands import options
 from tokentail.config import ROUNDINGS, WEEKDAYS
 from tokentail.reports import text
@@ -112,7 +111,7 @@ def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Pr
     from tokentail.reports.data import Stored
     from tokentail.reports.request import Context
 
-    price_list, source, aliases = prices.load(), options.source(args), dict(options.settings(args).projects.aliases)
+    price_list, source, aliases = options.price_list(args), options.source(args), dict(options.settings(args).projects.aliases)
     with contextlib.closing(
         UpdateCoordinator(source, options.store_path(args), prices=price_list, progress=options.progress())
     ) as coordinator:
@@ -132,7 +131,7 @@ def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list
     from tokentail.reports.data import Counted
     from tokentail.reports.request import Context
 
-    price_list, source = prices.load(), options.source(args)
+    price_list, source = options.price_list(args), options.source(args)
     counted = recount(source)
     context = Context(
         price_list, int(time.time() * 1000), source.names, dict(options.settings(args).projects.aliases), counted.malformed_lines

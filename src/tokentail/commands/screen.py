@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 
-from tokentail import prices
 from tokentail.commands import options
 from tokentail.reports import text
 
@@ -29,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         return demo_run.show(zone=options.zone(args), rate_per_s=2.0, on_terminal=options.on_terminal())
     from tokentail.coordinator import UpdateCoordinator
 
-    price_list = prices.load()
+    price_list = options.price_list(args)
     with contextlib.closing(UpdateCoordinator(source, path, prices=price_list, progress=options.progress())) as coordinator:
         if not options.on_terminal():
             from tokentail.reports.overview import overview, overview_text

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import sys
 
-from tokentail import prices
 from tokentail.commands import options
 from tokentail.reports import text
 
@@ -24,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
 
     source = options.source(args)
     with contextlib.closing(
-        UpdateCoordinator(source, options.store_path(args), prices=prices.load(), progress=options.progress())
+        UpdateCoordinator(source, options.store_path(args), prices=options.price_list(args), progress=options.progress())
     ) as coordinator:
         # The re-read comes first: what is appended meanwhile is then in the store, and not only in the logs.
         counted = recount(source)

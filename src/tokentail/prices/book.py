@@ -44,7 +44,8 @@ STANDARD = Speed("", LONG_AGO, FAR_AHEAD, (1, 1), ())
 class Model(NamedTuple):
     prices: tuple[Price, ...]  # oldest first, without a gap, the last one without an end
     fast: tuple[Speed, ...]
-    us: bool
+    us: bool  # US-only inference has its factor
+    batch: bool = True  # a batch has its factor
 
     def price_on(self, day: int) -> Price:
         return next((price for price in reversed(self.prices) if price.first_day <= day), self.prices[0])

@@ -8,21 +8,17 @@ batches, and sums do not depend on their order.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from functools import cache, lru_cache
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from tokentail.errors import TokentailError
-from tokentail.prices import reading
 from tokentail.prices.book import FAR_AHEAD, LONG_AGO, Book, Rates, times
 from tokentail.prices.names import normalise
 
 if TYPE_CHECKING:
     from tokentail.model import Tokens
+    from tokentail.prices.own import OwnRates
     from tokentail.prices.rows import PriceRow, Term
-
-SHIPPED = Path(__file__).parents[1] / "prices.json"
 
 # What a log says when nothing special was asked for. A word that is neither here nor in the list costs the same and is flagged.
 _PLAIN_SPEED = frozenset({"", "standard"})
@@ -67,10 +63,16 @@ class PriceList:
         changes_ms: every moment at which a price of any model changes, ascending.
         made_from: what the list was made from, as in "genai-prices 0.2.3".
         as_of: the day on which its prices were looked up; None where the file does not say.
+        is_imported: it is not the one that ships with tokentail.
+        own_models: the models whose prices come from a person's config, sorted.
+        problems: what could not be used, and what is used instead, a sentence each.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, *, is_imported: bool = False, own_models: tuple[str, ...] = (), problems: tuple[str, ...] = ()) -> None:
         self._book = book
+        self.is_imported = is_imported
+        self.own_models = own_models
+        self.problems = problems
         self.made_from = book.made_from
         self.as_of = book.as_of
         self.thresholds = book.thresholds
@@ -110,6 +112,23 @@ class PriceList:
 
         return terms_of(self._book)
 
+    def with_own(self, own: Iterable[OwnRates]) -> PriceList:
+        """
+        The same list with a person's own prices: each replaces all prices of its model, for all days. The thresholds stay.
+
+        Raises:
+            UsageError: a price cannot be used, or two are for one model.
+        """
+        from tokentail.prices.own import with_own
+
+        book = with_own(self._book, own)
+        own_models = tuple(sorted(name for name, model in book.models.items() if model is not self._book.models.get(name)))
+        return PriceList(book, is_imported=self.is_imported, own_models=own_models, problems=self.problems)
+
+    def with_problem(self, problem: str) -> PriceList:
+        """The same list, which is in use because of that problem."""
+        return PriceList(self._book, is_imported=self.is_imported, own_models=self.own_models, problems=(*self.problems, problem))
+
     def _find(self, request: _Request) -> Rate | None:
         model, day, prompt_class, speed, geo, service_tier = request
         found = self._book.models.get(normalise(model))
@@ -121,7 +140,7 @@ class PriceList:
             rates = times(rates, fast.factor)
         if geo == "us" and found.us:
             rates = times(rates, self._book.us)
-        if service_tier == "batch":
+        if service_tier == "batch" and found.batch:
             rates = times(rates, self._book.batch)
         known = (
             (speed in _PLAIN_SPEED or fast is not None)
@@ -132,20 +151,3 @@ class PriceList:
 
     def _rate(self, rates: Rates, *, assumed: bool) -> Rate:
         return Rate._make((*rates, self._book.web_search, assumed))
-
-
-@cache
-def load(path: Path | None = None) -> PriceList:
-    """
-    The list in that file, by default the one that ships with tokentail; a file is read once.
-
-    Raises:
-        TokentailError: the file cannot be read, or it is no price list.
-    """
-    path = path or SHIPPED
-    try:
-        return PriceList(reading.read(path.read_bytes()))
-    except OSError as error:
-        raise TokentailError(f"cannot read the price list {path}: {error.strerror or error} (name a file that can be read)") from error
-    except ValueError as error:
-        raise TokentailError(f"cannot use the price list {path}: {error} (correct it, or use the one that ships with tokentail)") from error

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Set
 from datetime import date
 from itertools import pairwise, product
-from math import gcd
+from math import gcd, prod
 
 from tokentail.prices.book import (
     CLASSES,
@@ -60,8 +60,10 @@ def _parsed(data: bytes) -> object:
 
 def _read_book(document: object) -> Book:
     top = _object(document, "the file")
-    if top.get("schema") != SCHEMA:
-        raise ValueError(f"its schema is {_said(top.get('schema'))}, and this tokentail reads {SCHEMA!r}")
+    if "schema" not in top:
+        raise ValueError("it names no schema, so it is no price list of tokentail")
+    if top["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {_said(top['schema'])}, and this tokentail reads {SCHEMA!r}")
     _check_fields(top, "the file", {"schema", "made_from", "sources", "web_search", "batch", "us", "models"}, {"about", "as_of"})
     sources = {key: _read_source(value, f"sources.{key}") for key, value in _object(top["sources"], "sources").items()}
     search = _fields(top["web_search"], "web_search", {"usd_per_1000", "sources"})
@@ -104,7 +106,7 @@ def _read_sources(part: Mapping[str, object], where: str, known: Collection[str]
 
 
 def _read_model(name: str, value: object, book: Book) -> Model:
-    where = f"models.{name}"
+    where = f"models.{_cut(name)}"
     if normalise(name) != name:
         raise ValueError(f"{where}: the list's name for this model is {_said(normalise(name))}")
     part = _fields(value, where, {"prices", "us_factor"}, {"fast"})
@@ -167,8 +169,10 @@ def _read_day(value: object, where: str) -> int:
 def check_exact(model: Model, where: str, book: Book) -> None:
     """Every rate that the list can give is a whole number of pico-dollars, and not beyond all measure."""
     rates = {rate for price in model.prices for tier in price.tiers for rate in tier.rates}
-    for speed, us, batch in product((STANDARD, *model.fast), ((1, 1), book.us), ((1, 1), book.batch)):
-        numerator, denominator = speed.factor[0] * us[0] * batch[0], speed.factor[1] * us[1] * batch[1]
+    us = ((1, 1), book.us) if model.us else ((1, 1),)
+    batch = ((1, 1), book.batch) if model.batch else ((1, 1),)
+    for factors in product([speed.factor for speed in (STANDARD, *model.fast)], us, batch):
+        numerator, denominator = prod(factor[0] for factor in factors), prod(factor[1] for factor in factors)
         if any(rate * numerator % denominator for rate in rates):
             raise ValueError(f"{where}: with all factors a token's price is not a whole number of 1e-12 USD (it has too many decimals)")
         if max(rates) * numerator >= _MAX_PICO * denominator:
@@ -242,5 +246,8 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _said(value: object) -> str:
     """What stands in a file, for a message."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:79]}…"
