@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -23,8 +24,9 @@ from tokentail import database, queries
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.demo.truth import Sums
-from tokentail.errors import StoreBusyError, StoreNewerError
+from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
 from tokentail.model import Chunk, Reply, Update, Window
+from tokentail.prices import SHIPPED, PriceList, reading
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
 from tokentail.store import Applied, Store
@@ -255,6 +257,25 @@ def test_a_reader_that_looks_seldom(tmp_path: Path) -> None:
             one.check_for_updates()
         (change,) = other.check_for_updates().changes
         assert (change.event, change.reply.tokens.output if change.reply else None) == ("new", 7)
+
+
+def test_another_price_list_ends_a_follower(tmp_path: Path) -> None:
+    """Whoever goes by other long-context limits than the store does now neither writes into it nor reads on, and says why."""
+    longer = json.loads(SHIPPED.read_bytes())
+    longer["models"]["claude-haiku-5-5"]["prices"][0]["long_context"][0]["above"] = 150_000
+    other = PriceList(reading.read(json.dumps(longer).encode()))
+    write(tmp_path, "p/s1.jsonl", lines(1, 2))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        with contextlib.closing(UpdateCoordinator(LocalFolders([tmp_path / "logs"]), tmp_path / "store.db", prices=other)) as newer:
+            newer.check_for_updates()
+            append(tmp_path, "p/s1.jsonl", line("msg_3", 3, usage={"input_tokens": 120_000}))
+            for _ in range(2):
+                with pytest.raises(StoreError, match="a price list with other long-context limits was imported"):
+                    live.check_for_updates()
+            newer.check_for_updates()
+            assert counted(newer) == [1, 2, 3]
+            assert newer.db.execute("SELECT DISTINCT prompt_class FROM quarters JOIN tiers ON tiers.id = tier").fetchall() == [(0,)]
 
 
 def test_busy_store(tmp_path: Path) -> None:

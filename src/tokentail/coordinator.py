@@ -206,6 +206,7 @@ class UpdateCoordinator:
         # Another process may have moved the cursors since we looked.
         version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
         if is_new or version != self._known_version:
+            store.check_list()
             self._tracker.restore(store.lives())
             self._known_version = version
         if self._seen_change is None:

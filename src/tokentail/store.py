@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokentail import database, merge
+from tokentail.errors import StoreError
 from tokentail.interned import COLUMNS, Interned, pack_numbers, unpack_numbers
 from tokentail.ledger import Group, Ledger, RecordKey, Tally
 from tokentail.model import RULES_VERSION, START, Change, Chunk, Cursor, Life, LogFile, Record
@@ -136,6 +137,17 @@ class Store:
         """Are there records of that group?"""
         query = "SELECT EXISTS (SELECT 1 FROM replies WHERE key = ?) OR EXISTS (SELECT 1 FROM records WHERE group_text = ?)"
         return bool(self.connection.execute(query, (merge.escape(group), group)).fetchone()[0])
+
+    def check_list(self) -> None:
+        """
+        Price tiers still go by our thresholds.
+
+        Raises:
+            StoreError: another process, which uses another price list, has computed them anew since the store was opened.
+        """
+        query = "SELECT value FROM meta WHERE name = 'thresholds'"
+        if self.connection.execute(query).fetchone() != (json.dumps(self._thresholds),):
+            raise StoreError("a price list with other long-context limits was imported while this was running (start it again)")
 
     def _check_meta(self) -> None:
         """
