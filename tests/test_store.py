@@ -451,6 +451,14 @@ def test_a_price_list_with_other_thresholds_moves_the_tiers(lines: list[Record],
     assert summary_in(again.connection) == summary_of(replies_of([*lines, record("msg_9")]).values(), thresholds)
 
 
+def test_fewer_thresholds_leave_no_tier_over() -> None:
+    """What prices a store can ask for is what its list has: a prompt class beyond the thresholds is gone with them."""
+    store = memory_store((10, 1000))
+    store.apply([chunk(record())])
+    again = Store(store.connection, Path("in-memory.db"), thresholds=(10,))
+    assert again.connection.execute("SELECT DISTINCT prompt_class FROM tiers").fetchall() == [(1,)]
+
+
 def test_the_same_thresholds_write_nothing() -> None:
     """Opening a store that is as it should be is no write."""
     store = memory_store()

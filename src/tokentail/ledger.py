@@ -77,6 +77,8 @@ class Ledger:
                 f"UPDATE {table} SET tier = ? WHERE rowid = ?", [(tier(form(row[1]), Tokens(*row[2:])), row[0]) for row in rows]
             )
         summarize_all(self._connection)
+        # A tier that is left over may be of a prompt class that the price list does not have any more.
+        self._connection.execute("DELETE FROM tiers WHERE id NOT IN (SELECT tier FROM days)")
 
     def _add(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
         tally = Tally()
