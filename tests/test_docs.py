@@ -29,9 +29,11 @@ JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "null": (type(None),),
     "object": (dict,),
     "array of strings": (list,),
+    "array of integers": (list,),
     "array of objects": (list,),
 }
 REPORT_TABLES = ("Reports", "Rows", "Counts", "Notes")
+PRICE_TABLES = ("The price list", "Prices", "Sources", "The store", "Models without a price", "Words without a price")
 RULES = [f"R{number}" for number in range(1, 11)]
 
 
@@ -135,6 +137,18 @@ def report(logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 @pytest.fixture
+def price_list(logs: Path, report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The price list in use, with what it leaves open in the store of these logs and one line more."""
+    with (logs / "-home-dev-app" / "s1.jsonl").open("ab") as log:
+        log.write(line("msg_4", usage={"speed": "warp"}))
+    main(["daily", "--json", f"--source={logs}", "--timezone=UTC"])
+    capsys.readouterr()
+    assert main(["prices", "--json", f"--source={logs}"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+@pytest.fixture
 def feed_lines(logs: Path) -> list[dict[str, Any]]:
     """The feed's lines for every reply, for one that a second request of its id split, and for the one that is gone by it."""
     looking = coordinator(logs.parent)
@@ -161,6 +175,21 @@ def parts_of(report: dict[str, Any], section: str) -> list[dict[str, Any]]:
         case _:
             notes: dict[str, Any] = report["notes"]
             return [notes]
+
+
+def parts_of_prices(document: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    """The objects of the price list that a section of docs/json.md describes."""
+    store = document["store"]
+    whole = {
+        "The price list": [document],
+        "Prices": document["prices"],
+        "Sources": document["sources"],
+        "The store": [store],
+        "Models without a price": store["unpriced"],
+        "Words without a price": store["assumed"],
+    }
+    found: list[dict[str, Any]] = whole[section]
+    return found
 
 
 def wrong_types(values: dict[str, Any], types: Mapping[str, str]) -> list[str]:
@@ -210,10 +239,19 @@ def test_the_documented_events_are_those_of_the_feed(feed_lines: list[dict[str, 
     assert events == {"new", "grown", "corrected", "gone"}
 
 
-def test_the_schemas_are_the_documented_ones(report: dict[str, Any], feed_lines: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("section", PRICE_TABLES)
+def test_the_price_list_has_the_documented_fields(section: str, price_list: dict[str, Any]) -> None:
+    """Every field of the document is printed, every printed field is in the document, in the same order, with its type."""
+    parts, types = parts_of_prices(price_list, section), documented(section)
+    assert parts
+    assert [list(part) for part in parts] == [list(types)] * len(parts)
+    assert [wrong_types(part, types) for part in parts] == [[]] * len(parts)
+
+
+def test_the_schemas_are_the_documented_ones(report: dict[str, Any], feed_lines: list[dict[str, Any]], price_list: dict[str, Any]) -> None:
     """Whoever raises a schema's number says so where its fields are explained."""
     named = re.findall(r"^\| `schema` \| string \| `(.*)` \|$", text_of("docs/json.md"), re.MULTILINE)
-    assert named == [report["schema"], feed_lines[0]["schema"]]
+    assert named == [report["schema"], feed_lines[0]["schema"], price_list["schema"]]
 
 
 def test_the_examples_have_the_documented_fields() -> None:

@@ -87,6 +87,21 @@ def test_days_and_models_with_usage(lines: list[Record]) -> None:
     assert usage.models(db) == {cell.model for reply in replies for cell in cells_of(reply, PRICES)}
 
 
+@settings(deadline=None, max_examples=60)
+@given(SPREAD)
+def test_all_by_utc_day(lines: list[Record]) -> None:
+    """Every UTC day has what its replies have, apart by model and by all that the logs say of the price."""
+    sums: Sums = {}
+    for reply in replies_of(lines).values():
+        for cell in cells_of(reply, PRICES):
+            key = (reply.at_ms // DAY_MS * DAY_MS, cell.model, *cell[3:7])
+            row = [*cell.tokens, cell.replies, cell.not_final, cell.web_searches]
+            sums[key] = [*map(sum, zip(sums.get(key, [0] * 8), row, strict=True))]
+    found = list(usage.by_utc_day(store_of(*lines).connection))
+    assert {(cell.at_ms, cell.model, *cell[3:7]): [*cell.tokens, cell.replies, cell.not_final, cell.web_searches] for cell in found} == sums
+    assert len(found) == len(sums)
+
+
 def test_where_windows_start() -> None:
     """A reply at the end of a window opens the next one; starts are rounded down."""
     db = store_of(*(record(f"msg_{at_ms}", at_ms=at_ms) for at_ms in (7, 15, 16, 29, 99))).connection

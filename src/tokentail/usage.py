@@ -44,6 +44,16 @@ WITH RECURSIVE firsts(at_ms) AS (
 SELECT at_ms - at_ms % :rounding_ms FROM firsts WHERE at_ms IS NOT NULL"""
 
 
+_BY_UTC_DAY = """
+WITH sums AS (
+    SELECT day, model, tier, sum(input) AS i, sum(output) AS o, sum(cache_read) AS r, sum(cache_write_5m) AS w5, sum(cache_write_1h) AS w1,
+        sum(replies) AS replies, sum(not_final) AS not_final, sum(web_searches) AS web_searches
+    FROM days GROUP BY day, model, tier
+)
+SELECT day, name, prompt_class, speed, geo, service_tier, i, o, r, w5, w1, replies, not_final, web_searches
+FROM sums JOIN names ON names.id = model JOIN tiers ON tiers.id = tier"""
+
+
 class Question(NamedTuple):
     """What is to be added up."""
 
@@ -79,6 +89,12 @@ def days_with_usage(db: sqlite3.Connection) -> list[int]:
 def models(db: sqlite3.Connection) -> set[str]:
     """The names of all models that have usage."""
     return {row[0] for row in db.execute("SELECT name FROM names WHERE id IN (SELECT DISTINCT model FROM days)")}
+
+
+def by_utc_day(db: sqlite3.Connection) -> Iterator[Cell]:
+    """All that was ever counted, by UTC day, model and price tier, also where tiers cost the same; in no order."""
+    for day, model, prompt_class, speed, geo, service_tier, *sums in db.execute(_BY_UTC_DAY):
+        yield Cell(day * DAY_MS, model, "", prompt_class, speed, geo, service_tier, Tokens(*sums[:5]), *sums[5:])
 
 
 def window_starts(db: sqlite3.Connection, length_ms: int, rounding_ms: int) -> list[int]:

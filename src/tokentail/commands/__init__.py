@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Command] = {
     "models": Command("report", "what each model used and cost"),
     "blocks": Command("report", "the five-hour windows, and where the running one leads"),
     "feed": Command("feed", "one line for every reply, as it happens"),
+    "prices": Command("prices", "what tokens cost, and which of your models have no price"),
     "verify": Command("verify", "hold the store against a full re-read"),
     "config": Command("config", "the settings: where they are, what they are, whether they are sound"),
     "demo": Command("demo", "made-up logs to try it on"),

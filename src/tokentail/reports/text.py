@@ -53,15 +53,16 @@ def report_table(report: Report, *, width: int, style: Style) -> str:
 
 
 def table(columns: Sequence[Column], *, width: int, style: Style) -> str:
-    """Columns side by side, the first one left-aligned, the others right-aligned."""
+    """Columns side by side, the first one left-aligned, the others right-aligned; without totals it ends with its last row."""
     kept = list(columns)
     while len(kept) > 2 and sum(map(_width, kept)) + 2 * (len(kept) - 1) > width:
         kept.remove(min(kept, key=lambda column: column.importance))
     lines = ["  ".join(style(_aligned(kept, index, column.title), "2") for index, column in enumerate(kept))]
     for row in range(len(kept[0].cells)):
         lines.append("  ".join(style(_aligned(kept, index, column.cells[row]), column.style) for index, column in enumerate(kept)))
-    lines.append(style("─" * (sum(map(_width, kept)) + 2 * (len(kept) - 1)), "2"))
-    lines.append("  ".join(style(_aligned(kept, index, column.total), "1") for index, column in enumerate(kept)))
+    if any(column.total for column in kept):
+        lines.append(style("─" * (sum(map(_width, kept)) + 2 * (len(kept) - 1)), "2"))
+        lines.append("  ".join(style(_aligned(kept, index, column.total), "1") for index, column in enumerate(kept)))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -72,6 +73,16 @@ def safe(name: str) -> str:
     import unicodedata  # not at the top: it takes 3 ms, and most names do without
 
     return "".join("\ufffd" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in name)
+
+
+def cut(name: str, width: int) -> str:
+    """A name made safe, in at most that many cells; what is left out is shown as `…`."""
+    shown = safe(name)
+    if text_width(shown) <= width:
+        return shown
+    while text_width(shown) >= width:
+        shown = shown[: width - 1] if len(shown) >= width else shown[:-1]
+    return f"{shown}…"
 
 
 def safe_lines(text: str) -> str:
