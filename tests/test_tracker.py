@@ -234,6 +234,25 @@ def test_restoring() -> None:
     assert brief(list(tracker.check_changes())) == [("b", 5, None)]
 
 
+def test_files_that_were_gone_are_recalled_when_one_may_be_back() -> None:
+    """As long as every file is known nobody asks for them; then once, and the one that is back goes on with its life."""
+    asked: list[int] = []
+
+    def recall() -> list[Life]:
+        asked.append(1)
+        return [Life(5, file("b", 2), "missing", START)]
+
+    tracker = FileTracker(source := Listed())
+    tracker.restore([Life(4, file("a"), "live", START)], recall=recall)
+    source.files = [file("a")]
+    assert (list(tracker.check_changes()), asked) == ([], [])
+    source.files = [file("a"), file("c", 2)]
+    assert brief(list(tracker.check_changes())) == [("c", 5, None)]
+    source.files = [file("a"), file("d", 9)]
+    list(tracker.check_changes())
+    assert asked == [1]
+
+
 # Files on disk, with a store
 
 

@@ -207,7 +207,7 @@ class UpdateCoordinator:
         version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
         if is_new or version != self._known_version:
             store.check_list()
-            self._tracker.restore(store.lives())
+            self._tracker.restore(store.lives("live"), recall=lambda: store.lives("missing"))
             self._known_version = version
         if self._seen_change is None:
             self._seen_change = queries.latest_change(store.connection)
@@ -257,7 +257,7 @@ class UpdateCoordinator:
     def _reopened(self) -> Store:
         store = self._store = self._open()
         self._opened = _identity(self._path)
-        self._tracker.restore(store.lives())
+        self._tracker.restore(store.lives("live"), recall=lambda: store.lives("missing"))
         self._known_version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
         self._seen_change = queries.latest_change(store.connection)
         return store

@@ -29,7 +29,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _SELECT_LIVES = """
 SELECT id, path, root, relative, device, inode, size_bytes, mtime_ns, ctime_ns, state,
     offset_bytes, head_bytes, head_hash, marker_bytes, marker_hash
-FROM files WHERE state != 'rewritten' ORDER BY id"""
+FROM files WHERE state IN (?, ?) ORDER BY id"""
 _INSERT_SIGHTINGS = "INSERT OR REPLACE INTO sightings (file, start_bytes, records, offsets) VALUES (?, ?, ?, ?)"
 _JOIN_FOLDER = """
 INSERT INTO projects (project, at_ms, folder) VALUES (?, ?, ?)
@@ -59,14 +59,14 @@ class Store:
         self._last: tuple[Change, Life, int] | None = None
         self._check_meta()
 
-    def lives(self) -> list[Life]:
-        """Every file life that has not ended."""
+    def lives(self, *states: str) -> list[Life]:
+        """Every file life of these states, one or two; without any, of those that have not ended: live and missing."""
         new = tuple.__new__  # ten thousand files are usual, and this makes a named tuple without a call into Python
         return [
             new(Life, (row[0], new(LogFile, (*map(_name, row[1:4]), *map(int, row[4:9]))), row[9], new(Cursor, row[10:])))
             if bytes in map(type, row[1:9])
             else new(Life, (row[0], new(LogFile, row[1:9]), row[9], new(Cursor, row[10:])))
-            for row in self.connection.execute(_SELECT_LIVES)
+            for row in self.connection.execute(_SELECT_LIVES, ((states or ("live", "missing")) * 2)[:2])
         ]
 
     def apply(self, chunks: Sequence[Chunk]) -> Applied:

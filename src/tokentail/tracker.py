@@ -8,6 +8,12 @@ from tokentail.formats import FORMATS, Format
 from tokentail.model import Change, Life, Listing, LogFile, Problem, Source
 from tokentail.sources.local import is_gone
 
+Recall = Callable[[], Iterable[Life]]
+
+
+def _nothing() -> Iterable[Life]:
+    return ()
+
 
 class FileTracker:
     """
@@ -26,12 +32,19 @@ class FileTracker:
         self._by_inode: dict[tuple[int, int], list[int]] = {}  # the lives' ids
         self._moving: set[int] = set()  # lives that the changes of this pass find under another path
         self._restated: dict[int, Life] = {}
+        self._recall: Recall = _nothing
         self.files_checked = 0
         self.problems: list[Problem] = []
 
-    def restore(self, lives: Iterable[Life]) -> None:
-        """Start from what the store knows: the lives that have not ended."""
+    def restore(self, lives: Iterable[Life], *, recall: Recall = _nothing) -> None:
+        """
+        Start from what the store knows: the lives that have not ended.
+
+        `recall` gives more of them, once, when a file is met that none of these explains. A store of a year knows thousands
+        of files that are gone, and hardly any pass has to.
+        """
         self._lives, self._by_path, self._by_inode, self._restated = {}, {}, {}, {}
+        self._recall = recall
         for life in lives:
             self.track_file(life)
 
@@ -57,6 +70,7 @@ class FileTracker:
         """
         listing = only or self._source.list_files()
         self.files_checked, self.problems = len(listing.files), listing.problems
+        self._recall_for(listing.files)
         here = self._one_path_a_file(listing.files)
         standing = {file.path: file[3:5] for file in here}
         seen: set[int] = set()
@@ -90,6 +104,19 @@ class FileTracker:
         """The lives whose state changed without a read, to be written to the store; given once."""
         restated, self._restated = list(self._restated.values()), {}
         return restated
+
+    def _recall_for(self, files: Iterable[LogFile]) -> None:
+        """Know the lives of files that were gone, where one of these may be such a file."""
+        if self._recall is _nothing or all(self._is_known(file) for file in files):
+            return
+        recalled, self._recall = self._recall(), _nothing
+        for life in recalled:
+            if life.file.path not in self._by_path:
+                self.track_file(life)
+
+    def _is_known(self, file: LogFile) -> bool:
+        life = self._by_path.get(file.path)
+        return life is not None and life.file[3:5] == file[3:5]
 
     def _one_path_a_file(self, files: list[LogFile]) -> list[LogFile]:
         """Hard links in one place are one file: under the path that is known already, or else the first."""
