@@ -143,6 +143,26 @@ def test_table(home: Home) -> None:
     assert ran.err == ""
 
 
+def test_chart(home: Home) -> None:
+    """Bars instead of numbers, in every report."""
+    home.write("-app/s1.jsonl", lines(1, 3))
+    for name in ("daily", "weekly", "monthly", "sessions", "projects", "models", "blocks"):
+        ran = home.run(name, "--chart")
+        assert ran.code == 0
+        assert "█" in ran.out
+        assert "Replies" not in ran.out
+
+
+def test_models_beside_the_numbers(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wide terminal names the models of a day, and shows them under it only on request."""
+    home.write("-app/s1.jsonl", lines(1, 3))
+    for width, words, columns, rows in (("160", [], 1, 5), ("120", [], 0, 5), ("160", ["--breakdown"], 0, 6)):
+        monkeypatch.setenv("COLUMNS", width)
+        shown = home.run("daily", *words).out.split("\n\n")[0].splitlines()
+        assert shown[0].count("Models") == columns
+        assert len(shown) == rows - 1
+
+
 def test_width(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """COLUMNS says how wide it may be."""
     home.write("-app/s1.jsonl", lines(1, 3))
@@ -195,6 +215,8 @@ def test_days_before_today(home: Home) -> None:
         (["--since", "2026-02-30"], "2026-02-30"),
         (["--until", ""], "cannot read the day"),
         (["--json", "--csv"], "not allowed"),
+        (["--chart", "--json"], "not allowed"),
+        (["--csv", "--chart"], "not allowed"),
         (["--frobnicate"], "--frobnicate"),
     ],
 )

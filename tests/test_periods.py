@@ -111,6 +111,13 @@ def test_days_have_numbers() -> None:
     assert [periods.day_from_number(number) for number in (-1, 0, 20727)] == [date(1969, 12, 31), date(1970, 1, 1), date(2026, 10, 1)]
 
 
+@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, KATHMANDU, LORD_HOWE])
+@pytest.mark.parametrize("at_ms", [0, 1_790_848_859_999, 1_774_746_000_000, 253_402_300_799_999, 2**53])
+def test_a_moment_on_the_clock(zone: ZoneInfo, at_ms: int) -> None:
+    """The local minute that it is in; what the calendar cannot name is its last one."""
+    assert periods.clock_text(at_ms, zone) == periods.at(at_ms, zone).strftime("%Y-%m-%d %H:%M")
+
+
 def test_a_moment_is_exact() -> None:
     """No millisecond is lost on the way to a datetime, however far from 1970."""
     for at_ms in (0, 1, 1_790_000_000_123, 253_402_300_799_999):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,12 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sample
 from logs import PRICES
-from tokentail.model import Counts, Extra, Metrics, Notes, Owner, Reply, ReplyChange, Report, Row, Tokens, Update
+from tokentail.model import Counts, Extra, Metrics, Notes, Owner, Reply, ReplyChange, Report, Row, SessionFacts, Tokens, Update
 from tokentail.reports import text
+from tokentail.reports.as_chart import report_chart
 from tokentail.reports.as_csv import guarded, report_csv
-from tokentail.reports.as_json import feed_json, report_json
-from tokentail.reports.build import build, shown_path
+from tokentail.reports.as_json import ROW_NAMES, feed_json, report_json
+from tokentail.reports.as_table import report_table
+from tokentail.reports.build import KINDS, build, shown_path
 from tokentail.reports.data import Counted
 from tokentail.reports.overview import Overview, overview_text
 from tokentail.reports.request import Context, Request
@@ -69,7 +75,7 @@ def stored(name: str) -> str:
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_table(width: int) -> None:
     """The table fits the terminal: the least important columns go first, the cost stays."""
-    table = text.report_table(REPORT, width=width, style=PLAIN)
+    table = report_table(REPORT, width=width, style=PLAIN)
     rows = table.split("\n\n")[0].splitlines()
     assert max(map(text.text_width, rows)) <= width
     assert table == stored(f"daily-{width}.txt")
@@ -77,9 +83,7 @@ def test_table(width: int) -> None:
 
 def test_table_in_colour() -> None:
     """Styles change no column's place: without them it is the very same table."""
-    import re
-
-    table = text.report_table(REPORT, width=120, style=text.Style(True))
+    table = report_table(REPORT, width=120, style=text.Style(True))
     assert "\x1b[" in table
     assert re.sub(r"\x1b\[[0-9;]*m", "", table) == stored("daily-120.txt")
 
@@ -94,6 +98,22 @@ def test_csv() -> None:
     assert report_csv(REPORT) == stored("daily.csv")
 
 
+@pytest.fixture(name="shown", scope="module")
+def fixture_shown() -> Mapping[str, str]:
+    return sample.outputs()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in sample.STORED.iterdir()))
+def test_every_report_of_the_sample(name: str, shown: Mapping[str, str]) -> None:
+    """Each report as table, chart, JSON and CSV, plain and with all that can be asked for, is what somebody has looked at."""
+    assert shown[name] == (sample.STORED / name).read_bytes().decode()
+
+
+def test_every_output_of_the_sample_is_stored(shown: Mapping[str, str]) -> None:
+    """A report that is new, or has a new shape, is looked at before it is committed."""
+    assert shown.keys() == {path.name for path in sample.STORED.iterdir()}
+
+
 def test_overview() -> None:
     """Today, the week, today's models, and what the look at the logs cost."""
     seen = Overview(
@@ -105,7 +125,7 @@ def test_overview() -> None:
 
 def test_empty_table() -> None:
     """A period without usage says so."""
-    assert text.report_table(REPORT._replace(rows=()), width=80, style=PLAIN) == "No usage in this period.\n"
+    assert report_table(REPORT._replace(rows=()), width=80, style=PLAIN) == "No usage in this period.\n"
 
 
 # The feed's line
@@ -181,7 +201,7 @@ def test_safe_names(name: str) -> None:
 def test_hostile_names_in_a_table(width: int) -> None:
     """A table with them has the same lines as one without, and can be written anywhere."""
     rows = (Row(HOSTILE, ROWS[0].counts), *ROWS[1:])
-    table = text.report_table(REPORT._replace(rows=rows, notes=Notes(0, (HOSTILE,), 0, (HOSTILE,))), width=width, style=PLAIN)
+    table = report_table(REPORT._replace(rows=rows, notes=Notes(0, (HOSTILE,), 0, (HOSTILE,))), width=width, style=PLAIN)
     table.encode()
     assert "\x1b" not in table
     assert "\u202e" not in table
@@ -219,8 +239,85 @@ def test_json_of_hostile_names() -> None:
 def test_wide_characters_keep_the_columns() -> None:
     """A name takes as many cells as a terminal gives it."""
     rows = (Row("日本", ROWS[0].counts), Row("e\u0301te", ROWS[0].counts))
-    first, second = text.report_table(REPORT._replace(rows=rows), width=200, style=PLAIN).splitlines()[1:3]
+    first, second = report_table(REPORT._replace(rows=rows), width=200, style=PLAIN).splitlines()[1:3]
     assert text.text_width(first) == text.text_width(second)
+
+
+HOSTILE_NAMES = {
+    "control bytes": "\x1b]0;x\x07\x1b[2J\x9b31m\x00\x7f",
+    "line ends": "a\r\nb\nc\x0bd\x0ce\x85f\u2028g\u2029h",
+    "right to left": "\u202eevil\u202c\u2066x\u2069\u200f",
+    "markup": "[red]x[/] <script>alert(1)</script> **b** {0} %s $(x) `x`",
+    "300 characters": "long-name-" * 30,
+    "300 wide characters": "日本語" * 100,
+    "zero width": "a\u200b\u200d\ufeff\u2060\u00adb",
+    "combining": "\u0301" + "a" + "\u0301\u20dd\u0488" * 100,
+    "surrogates": "\udcff\ud800",
+    "nothing": "",
+    "spaces": " \t \u3000\xa0 ",
+    "a formula": '=HYPERLINK("x")',
+    "a formula with a tab": "\t=1+1",
+    "a formula of another country": "＝1+1",
+    "a minus": "-2+3",
+    "an at": "@SUM(A1)",
+}
+UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # kinds of characters that a terminal acts on, or cannot be written
+
+
+def unsafe(shown: str) -> set[str]:
+    return {char for char in shown if unicodedata.category(char) in UNSAFE}
+
+
+@pytest.fixture(name="hostile", scope="module", params=HOSTILE_NAMES.values(), ids=list(HOSTILE_NAMES))
+def fixture_hostile(request: pytest.FixtureRequest) -> tuple[str, Mapping[str, Report]]:
+    """A name, and every report on replies whose session, project, folder, model and subagents have it."""
+    name: str = request.param
+    owners = [Owner(False, False, name, name, ""), Owner(False, True, name, name, name), Owner(False, False, "s2", "-a", "")]
+    replies = [reply(key=f"m{n}", model=model, owner=owner) for n, owner in enumerate(owners) for model in (name, "claude-opus-5")]
+    data = Counted(replies, {name: f"/home/dev/{name}", "-a": "/home/dev/a"}, PRICES)
+    context = Context(PRICES, replies[0].at_ms + 60_000, (f"/logs/{name}",), {}, 3, (name,))
+    return name, {kind: build(Request(kind, BERLIN, breakdown=True, agents=True), data, context) for kind in KINDS}
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("breakdown", [True, False])
+@pytest.mark.parametrize("show", [report_table, report_chart])
+def test_hostile_names_in_every_table_and_chart(
+    show: Callable[..., str], breakdown: bool, width: int, hostile: tuple[str, Mapping[str, Report]]
+) -> None:
+    """No name acts on the terminal, begins a line, piles up on one or makes it too wide."""
+    for report in hostile[1].values():
+        shown = show(report, width=width, style=PLAIN, breakdown=breakdown)
+        assert unsafe(shown) == {"\n"}
+        lines = shown.split("\n\n")[0].split("\n")
+        parts = sum(len(row.models) for row in report.rows) if breakdown else 0
+        agents = sum(len(row.about.agents) for row in report.rows if isinstance(row.about, SessionFacts))
+        assert len(lines) == len(report.rows) + parts + agents + 3
+        assert max(map(text.text_width, lines)) <= width
+        assert not re.search("[\u0301\u20dd\u0488]{5}", shown)
+
+
+def test_hostile_names_in_every_csv(hostile: tuple[str, Mapping[str, Report]]) -> None:
+    """Every line has all columns, no field begins a formula, and nothing acts on a terminal."""
+    for report in hostile[1].values():
+        for breakdown in (True, False):
+            written = report_csv(report, breakdown=breakdown, agents=report.name == "sessions")
+            header, *lines = csv.reader(io.StringIO(written, newline=""))
+            assert {len(line) for line in lines} == {len(header)}
+            assert not [field for line in lines for field in line if field.startswith(("=", "+", "-", "@", "\t", "＝"))]
+            assert unsafe(written) <= {"\n", "\t"}
+
+
+def test_hostile_names_in_every_json(hostile: tuple[str, Mapping[str, Report]]) -> None:
+    """They are escaped, begin no line, and come back as they are."""
+    name, reports = hostile
+    for report in reports.values():
+        document = report_json(report)
+        assert document.isascii()
+        assert document.replace("\n", "").isprintable()
+        assert len(document.splitlines()) == len(report.rows) + 10
+        assert [row[ROW_NAMES[report.name]] for row in json.loads(document)["rows"]] == [row.key for row in report.rows]
+    assert name in {row["session"] for row in json.loads(report_json(reports["sessions"]))["rows"]}
 
 
 # Small things
@@ -241,6 +338,43 @@ def test_short_numbers(number: int, expected: str) -> None:
 def test_costs(cost: float | None, lower: bool, expected: str) -> None:
     """Unknown is not zero, and a lower bound says so."""
     assert text.cost(Counts(cost_usd=cost, cost_is_lower_bound=lower)) == expected
+
+
+@pytest.mark.parametrize(("part", "said"), [(1, "100 %"), (0.99999, "99.9 %"), (0.5, "50.0 %"), (0, "0.0 %")])
+def test_percent_is_a_hundred_only_when_it_is_all(part: float, said: str) -> None:
+    """One file of ten thousand that was read is not none."""
+    assert text.percent(part) == said
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "said"),
+    [(0, "0s"), (59_999, "59s"), (60_000, "1m"), (3_599_999, "59m"), (3_600_000, "1h 0m"), (86_399_999, "23h 59m"), (9e7, "1d 1h")],
+)
+def test_durations(milliseconds: float, said: str) -> None:
+    """The two greatest units, rounded down."""
+    assert text.duration(milliseconds) == said
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "shown"),
+    [
+        ("app", 3, "app"),
+        ("apps", 3, "ap…"),
+        ("日本語", 6, "日本語"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+        ("e\u0301e\u0301e\u0301", 2, "e\u0301…"),
+    ],
+)
+def test_cut(words: str, width: int, shown: str) -> None:
+    """As many whole characters as fit before the ellipsis; a wide one that does not fit is left out."""
+    assert text.cut(words, width) == shown
+
+
+def test_marks_do_not_pile_up() -> None:
+    """A letter keeps the accents that writing knows, not those that would paint over the lines above."""
+    assert text.safe("Vie\u0302\u0323t") == "Vie\u0302\u0323t"
+    assert text.safe("a" + "\u0301" * 300 + "b") == "a" + "\u0301" * 4 + "b"
 
 
 class Screen(io.StringIO):

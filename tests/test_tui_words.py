@@ -5,24 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tokentail.model import Counts
-from tokentail.reports.text import text_width
+from tokentail.reports import text
 from tokentail.tui import words
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        ("claude-sonnet-4-5-20250929", "sonnet 4.5"),
-        ("claude-opus-5", "opus 5"),
-        ("claude-3-5-haiku-20241022", "haiku 3.5"),
-        ("us.anthropic.claude-opus-4-6-v1:0", "opus 4.6"),
-        ("glm-5", "glm-5"),
-        ("[red]x\x1b[2J", "[red]x\ufffd[2J"),
-    ],
-)
-def test_model_has_the_name_that_people_use(model: str, name: str) -> None:
-    """Family and version; a name of another make is shown as it is, made harmless."""
-    assert words.model_name(model) == name
 
 
 @pytest.mark.parametrize(
@@ -32,7 +16,7 @@ def test_fitted_name_has_the_width_that_was_asked_for(name: str) -> None:
     """A column never jumps, whatever stands in it, and nothing in it acts on the terminal."""
     fitted = words.fit(name, 7)
 
-    assert text_width(fitted) == 7
+    assert text.text_width(fitted) == 7
     assert fitted.isprintable()
 
 
@@ -47,12 +31,6 @@ def test_fitted_name_has_the_width_that_was_asked_for(name: str) -> None:
 def test_cost_says_how_sure_it_is(counts: Counts, cost: str) -> None:
     """A lower bound is marked, and what has no price is not free."""
     assert words.dollars(counts) == cost
-
-
-@pytest.mark.parametrize(("part", "said"), [(1, "100 %"), (0.99999, "99.9 %"), (0.5, "50.0 %"), (0, "0.0 %")])
-def test_percent_is_a_hundred_only_when_it_is_all(part: float, said: str) -> None:
-    """One file of ten thousand that was read is not none."""
-    assert words.percent(part) == said
 
 
 def test_sizes_and_times() -> None:

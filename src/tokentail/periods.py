@@ -112,6 +112,15 @@ def utc_text(at_ms: int, *, digits: str = "seconds") -> str:
     return at(at_ms).isoformat(timespec=digits).removesuffix("+00:00") + "Z"
 
 
+def clock_text(at_ms: int, zone: tzinfo) -> str:
+    """The moment as a person in that zone reads it, to the minute, as in 2026-10-01 12:00."""
+    try:
+        local = datetime.fromtimestamp(at_ms // 1000, zone)  # a third of the time of `at`, which is exact
+    except (OverflowError, ValueError):
+        local = at(at_ms, zone)
+    return str(local)[:16]
+
+
 def day_of(at_ms: int, zone: tzinfo) -> date:
     """The local day of a moment (R9)."""
     return at(at_ms, zone).date()

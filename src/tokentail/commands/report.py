@@ -56,7 +56,8 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--limit", type=_whole, metavar="N", help="at most so many rows; the totals stay those of all")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object (docs/json.md)")
-    shape.add_argument("--csv", action="store_true", help="comma-separated values with a header line")
+    shape.add_argument("--csv", action="store_true", help="comma-separated values with a header line (docs/json.md)")
+    shape.add_argument("--chart", action="store_true", help="bars of what each row cost")
     parser.add_argument("--no-store", action="store_true", help="read all logs anew, by the slow and independent way")
     parser.set_defaults(run=run, report=name)
 
@@ -64,22 +65,33 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 def run(args: argparse.Namespace) -> int:
     request = _request(args)
     report, problems = (_recounted if args.no_store else _stored)(args, request)
-    if args.json:
-        from tokentail.reports.as_json import report_json  # json is not needed for a table
-
-        print(report_json(report))
-    elif args.csv:
-        from tokentail.reports.as_csv import report_csv
-
-        sys.stdout.write(report_csv(report))
-    else:
-        style = text.Style.of(sys.stdout, os.environ)
-        sys.stdout.write(text.report_table(report, width=text.terminal_width(sys.stdout), style=style))
+    sys.stdout.write(_shown(args, report))
     for hint in report.hints:
         text.warn(hint)
     if not report.rows and not problems and not report.hints:
         options.explain_emptiness(options.source(args), has_period=args.since is not None or args.until is not None)
     return options.tell_problems(problems)
+
+
+def _shown(args: argparse.Namespace, report: Report) -> str:
+    """The report in the shape that was asked for; each one loads only what it needs."""
+    if args.json:
+        from tokentail.reports.as_json import report_json
+
+        return f"{report_json(report)}\n"
+    breakdown = getattr(args, "breakdown", False)
+    if args.csv:
+        from tokentail.reports.as_csv import report_csv
+
+        return report_csv(report, breakdown=breakdown, agents=getattr(args, "agents", False))
+    width, style = text.terminal_width(sys.stdout), text.Style.of(sys.stdout, os.environ)
+    if args.chart:
+        from tokentail.reports.as_chart import report_chart
+
+        return report_chart(report, width=width, style=style, breakdown=breakdown)
+    from tokentail.reports.as_table import report_table
+
+    return report_table(report, width=width, style=style, breakdown=breakdown)
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -94,7 +106,7 @@ def _request(args: argparse.Namespace) -> Request:
         until,
         tuple(args.project),
         tuple(args.model),
-        breakdown=getattr(args, "breakdown", False),
+        breakdown=getattr(args, "breakdown", False) or _lists_models(args),
         agents=getattr(args, "agents", False),
         worktrees=getattr(args, "worktrees", False) or settings.projects.worktrees,
         week_starts=WEEKDAYS.index(settings.week_starts),
@@ -102,6 +114,15 @@ def _request(args: argparse.Namespace) -> Request:
         order=args.order or "",
         limit=args.limit,
     )
+
+
+def _lists_models(args: argparse.Namespace) -> bool:
+    """Is it a table that has room for the names of each row's models?"""
+    if args.json or args.csv or args.chart:
+        return False
+    from tokentail.reports.as_table import lists_models
+
+    return lists_models(args.report, text.terminal_width(sys.stdout))
 
 
 def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Problem]]:

@@ -27,8 +27,9 @@ def report_csv(report: Report, *, breakdown: bool = False, agents: bool = False)
         breakdown: a line for each model of a row instead of one for the row.
         agents: after a session's line one for each of its subagents.
     """
-    asked = [name for name, is_asked in (("agent", agents), ("model", breakdown)) if is_asked]
-    header = [ROW_NAMES[report.name], *asked, *_BESIDES.get(report.name, ()), *Counts._fields]
+    own = ROW_NAMES[report.name]
+    asked = [name for name, is_asked in (("agent", agents), ("model", breakdown)) if is_asked and name != own]
+    header = [own, *asked, *_BESIDES.get(report.name, ()), *Counts._fields]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -47,7 +48,7 @@ def guarded(name: str) -> str:
 
 def _lines(report: str, row: Row, *, breakdown: bool) -> Iterator[Mapping[str, object]]:
     fields = _flat(row_fields(report, row._replace(models=())))
-    if breakdown:
+    if breakdown and row.models:
         for model in row.models:
             yield {**fields, "model": model.key, **model.counts._asdict()}
     else:

@@ -8,8 +8,9 @@ from datetime import date
 
 from tokentail.prices.changes import Changes
 from tokentail.prices.rows import PriceRow, Source, usd_per_million
+from tokentail.reports.grid import ALWAYS, Column, Grid, draw
 from tokentail.reports.price_list import Shown
-from tokentail.reports.text import Column, Style, cut, safe, table, text_width
+from tokentail.reports.text import Style, cut, safe, text_width
 from tokentail.reports.unpriced import Assumed, Used
 
 _WORDS = {"speed": "speed", "geo": "region", "service_tier": "service tier"}
@@ -21,9 +22,9 @@ def price_table(shown: Shown, *, width: int, style: Style) -> str:
     if not shown.rows:
         parts = ["The list has no model of that name."]
     else:
-        columns = _columns(shown, width)
-        rows = table(columns, width=width, style=style).rstrip("\n")
-        parts = [rows, style(_legend(shown, width), "2"), _sources(shown, width, style)]
+        model, *others = _columns(shown, width)
+        rows = draw(Grid([model], others), width=width, style=style)
+        parts = ["\n".join(rows), style(_legend(shown, width), "2"), _sources(shown, width, style)]
     parts += [_origin(shown, width), _left_open(shown, width, style)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -52,18 +53,18 @@ def _columns(shown: Shown, width: int) -> list[Column]:
     rows, rates = shown.rows, [row.rate for row in shown.rows]
     times = next(term.number for term in shown.terms if term.name == "us")
     columns = [
-        Column("Model", [cut(row.model, max(24, width // 3)) for row in rows], "", 99, "1"),
-        Column("From", [_day(row.from_day) for row in rows], "", 1),
-        Column("Until", [_day(row.until_day) for row in rows], "", 9),
-        Column("Prompt", [_above(row.above_tokens) for row in rows], "", 10),
-        Column("Speed", [row.speed for row in rows], "", 11),
-        Column("Input", _at_point([rate.input for rate in rates]), "", 13, "32"),
-        Column("Output", _at_point([rate.output for rate in rates]), "", 12, "32"),
-        Column("Read", _at_point([rate.cache_read for rate in rates]), "", 7, "32"),
-        Column("5m", _at_point([rate.cache_write_5m for rate in rates]), "", 5, "32"),
-        Column("1h", _at_point([rate.cache_write_1h for rate in rates]), "", 6, "32"),
-        Column("US", [f"× {times}" if row.us_costs_more else "" for row in rows], "", 2),
-        Column("Src", [",".join(map(str, shown.numbers(row.sources))) for row in rows], "", 3),
+        Column("Model", ALWAYS, [cut(row.model, max(24, width // 3)) for row in rows], style="1"),
+        Column("From", 1, [_day(row.from_day) for row in rows], right=True),
+        Column("Until", 9, [_day(row.until_day) for row in rows], right=True),
+        Column("Prompt", 10, [_above(row.above_tokens) for row in rows], right=True),
+        Column("Speed", 11, [row.speed for row in rows], right=True),
+        Column("Input", ALWAYS, _at_point([rate.input for rate in rates]), style="32", right=True),
+        Column("Output", 12, _at_point([rate.output for rate in rates]), style="32", right=True),
+        Column("Read", 7, _at_point([rate.cache_read for rate in rates]), style="32", right=True),
+        Column("5m", 5, _at_point([rate.cache_write_5m for rate in rates]), style="32", right=True),
+        Column("1h", 6, _at_point([rate.cache_write_1h for rate in rates]), style="32", right=True),
+        Column("US", 2, [f"× {times}" if row.us_costs_more else "" for row in rows], right=True),
+        Column("Src", 3, [",".join(map(str, shown.numbers(row.sources))) for row in rows], right=True),
     ]
     return [column for column in columns if any(column.cells)]
 

@@ -1,23 +1,16 @@
-"""Text for a terminal: tables that fit it, numbers as people read them, names that can do no harm."""
+"""Text for a terminal: styles, widths, numbers as people read them, names that can do no harm."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TextIO
+from collections.abc import Mapping
+from typing import TextIO
 
-from tokentail.model import Counts, Report
+from tokentail.model import Counts
 
-# Not Rich: it draws finer tables, and takes 50 of the 120 milliseconds that a whole report may take.
-
-
-class Column(NamedTuple):
-    title: str
-    cells: list[str]
-    total: str
-    importance: int  # the least important columns go first where the terminal is narrow
-    style: str = ""
+_MOST_MARKS = 4  # on one letter; more of them are no writing, and paint over the lines above
+_ACTED_ON = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 class Style:
@@ -31,39 +24,7 @@ class Style:
         return cls(stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb")
 
     def __call__(self, text: str, codes: str) -> str:
-        return f"\x1b[{codes}m{text}\x1b[0m" if self._enabled and codes else text
-
-
-def report_table(report: Report, *, width: int, style: Style) -> str:
-    """A report as a table of at most `width` columns, with totals, and its notes below."""
-    if not report.rows:
-        return "No usage in this period.\n"
-    rows = [row.counts for row in report.rows]
-    columns = [
-        Column("Day", [safe(row.key) for row in report.rows], "Total", 99, "1"),
-        _numbers("Replies", [row.replies for row in rows], report.totals.replies, 3),
-        _numbers("Input", [row.input_tokens for row in rows], report.totals.input_tokens, 4),
-        _numbers("Output", [row.output_tokens for row in rows], report.totals.output_tokens, 6),
-        _numbers("Cache write", list(map(_cache_write, rows)), _cache_write(report.totals), 2),
-        _numbers("Cache read", [row.cache_read_tokens for row in rows], report.totals.cache_read_tokens, 1),
-        _numbers("Tokens", [row.total_tokens for row in rows], report.totals.total_tokens, 5),
-        Column("Cost (USD)", [cost(row) for row in rows], cost(report.totals), 98, "32"),
-    ]
-    return table(columns, width=width, style=style) + _notes(report, style)
-
-
-def table(columns: Sequence[Column], *, width: int, style: Style) -> str:
-    """Columns side by side, the first one left-aligned, the others right-aligned; without totals it ends with its last row."""
-    kept = list(columns)
-    while len(kept) > 2 and sum(map(_width, kept)) + 2 * (len(kept) - 1) > width:
-        kept.remove(min(kept, key=lambda column: column.importance))
-    lines = ["  ".join(style(_aligned(kept, index, column.title), "2") for index, column in enumerate(kept))]
-    for row in range(len(kept[0].cells)):
-        lines.append("  ".join(style(_aligned(kept, index, column.cells[row]), column.style) for index, column in enumerate(kept)))
-    if any(column.total for column in kept):
-        lines.append(style("─" * (sum(map(_width, kept)) + 2 * (len(kept) - 1)), "2"))
-        lines.append("  ".join(style(_aligned(kept, index, column.total), "1") for index, column in enumerate(kept)))
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+        return f"\x1b[{codes}m{text}\x1b[0m" if self._enabled and codes and text else text
 
 
 def safe(name: str) -> str:
@@ -72,17 +33,14 @@ def safe(name: str) -> str:
         return name
     import unicodedata  # not at the top: it takes 3 ms, and most names do without
 
-    return "".join("\ufffd" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in name)
-
-
-def cut(name: str, width: int) -> str:
-    """A name made safe, in at most that many cells; what is left out is shown as `…`."""
-    shown = safe(name)
-    if text_width(shown) <= width:
-        return shown
-    while text_width(shown) >= width:
-        shown = shown[: width - 1] if len(shown) >= width else shown[:-1]
-    return f"{shown}…"
+    kept = []
+    marks = 0
+    for char in name:
+        category = unicodedata.category(char)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if marks <= _MOST_MARKS:
+            kept.append("\ufffd" if category in _ACTED_ON else char)
+    return "".join(kept)
 
 
 def safe_lines(text: str) -> str:
@@ -95,6 +53,21 @@ def cost(counts: Counts, *, places: int = 2) -> str:
     if counts.cost_usd is None:
         return "?"
     return f"{'≥ ' if counts.cost_is_lower_bound else ''}{counts.cost_usd:,.{places}f}"
+
+
+def percent(part: float) -> str:
+    """A share that is called 100 % only when it is all."""
+    return "100 %" if part >= 1 else f"{min(part * 100, 99.9):.1f} %"
+
+
+def duration(milliseconds: float) -> str:
+    """A stretch of time in its two greatest units: 45s, 12m, 2h 13m, 3d 4h."""
+    minutes = int(milliseconds) // 60_000
+    if minutes < 1:
+        return f"{int(milliseconds) // 1000}s"
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m"
 
 
 def short(number: int) -> str:
@@ -122,39 +95,29 @@ def text_width(text: str) -> int:
         return len(text)
     import unicodedata
 
-    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    return sum(0 if unicodedata.category(char) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def cut(name: str, width: int) -> str:
+    """A name made safe, in at most that many cells; what is left out is shown as `…`."""
+    return shortened(safe(name), width)
+
+
+def shortened(words: str, width: int) -> str:
+    """The same of a text that is safe."""
+    if len(words) <= width and words.isascii():
+        return words
+    if text_width(words) <= width:
+        return words
+    kept, room = "", width - 1
+    for char in words:
+        room -= text_width(char)
+        if room < 0:
+            break
+        kept += char
+    return f"{kept}…"
 
 
 def warn(message: str) -> None:
     """Tell a person something that is not the result."""
     print(f"tokentail: {safe(message)}", file=sys.stderr)
-
-
-def _numbers(title: str, values: list[int], total: int, importance: int) -> Column:
-    return Column(title, [f"{value:,}" for value in values], f"{total:,}", importance)
-
-
-def _cache_write(counts: Counts) -> int:
-    return counts.cache_write_5m_tokens + counts.cache_write_1h_tokens
-
-
-def _width(column: Column) -> int:
-    return max(map(text_width, (column.title, column.total, *column.cells)))
-
-
-def _aligned(columns: Sequence[Column], index: int, text: str) -> str:
-    padding = " " * (_width(columns[index]) - text_width(text))
-    return text + padding if index == 0 else padding + text
-
-
-def _notes(report: Report, style: Style) -> str:
-    notes = report.notes
-    lines = []
-    if notes.not_final_replies:
-        lines.append(f"≥  The output of {notes.not_final_replies:,} replies is a lower bound: the log holds no final count for them.")
-    if notes.unpriced_models:
-        lines.append(f"≥  No price is known for: {', '.join(map(safe, notes.unpriced_models))}.")
-    if notes.malformed_lines:
-        lines.append(f"   {notes.malformed_lines:,} lines that could have held usage could not be read (tokentail verify names them).")
-    lines += [f"!  {safe(reason)}" for reason in notes.degraded]
-    return "".join(f"{style(line, '2')}\n" for line in ("", *lines)) if lines else ""

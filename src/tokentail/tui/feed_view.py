@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 from tokentail.reports import text
+from tokentail.reports.names import model_name
 from tokentail.tui import words
 from tokentail.tui.feed import Feed
 from tokentail.tui.snapshot import FeedRow
@@ -146,7 +147,7 @@ def _wanted(width: int) -> list[Column]:
         Column("time", 8, "feed--time", True, _time, 0),
         Column("", 1, "feed--mark", True, lambda row, _: MARKS.get(row.event, " "), 1),
         Column("project", 0, "feed--project", True, lambda row, _: row.project, 1),
-        Column("model", 11, "feed--model", True, lambda row, _: words.model_name(row.model)),
+        Column("model", 11, "feed--model", True, lambda row, _: model_name(row.model)),
         Column("in", 6, "feed--in", False, lambda row, _: text.short(row.counts.input_tokens)),
         Column("out", 6, "feed--out", False, lambda row, _: text.short(row.counts.output_tokens)),
         *caches,

@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from tokentail.model import Counts, Row
 from tokentail.reports import text
+from tokentail.reports.names import model_name
 from tokentail.tui import chart, words
 from tokentail.tui.snapshot import HOUR_MINUTES, Snapshot
 
@@ -75,7 +76,7 @@ class Card(Panel):
 
     def lines(self, counts: Counts, tokens: str, width: int, *, aside: str = "", unit: str = "") -> list[Content]:
         prompt = counts.total_tokens - counts.output_tokens
-        cached = f"{words.percent(counts.cache_read_tokens / prompt)} from cache" if prompt else ""
+        cached = f"{text.percent(counts.cache_read_tokens / prompt)} from cache" if prompt else ""
         output = f"{text.short(counts.output_tokens)} out" if counts.replies else ""
         return [
             _ends(Content.assemble((words.dollars(counts), _COST), (unit, _MUTED)), Content.styled(aside, "$accent"), width),
@@ -124,11 +125,11 @@ class Models(Panel):
     def _compact(self, row: Row, rows: Sequence[Row], width: int) -> Content:
         room = max(width - _NAME_CELLS - _FIGURE_CELLS, 0)
         bar = chart.share(_usd(row) / _usd(rows[0]), room) if room > 3 else ""
-        name = words.fit(words.model_name(row.key), _NAME_CELLS)
+        name = words.fit(model_name(row.key), _NAME_CELLS)
         return Content.assemble((name, ""), (bar.ljust(room), "$kind-read"), *_figures(row.counts))
 
     def _spacious(self, row: Row, rows: Sequence[Row], width: int) -> list[Content]:
-        name = words.fit(words.model_name(row.key), max(width - _FIGURE_CELLS, 8))
+        name = words.fit(model_name(row.key), max(width - _FIGURE_CELLS, 8))
         bar = Content.styled(chart.share(_usd(row) / _usd(rows[0]), width - 6), "$kind-read")
         part = _usd(row) / max(sum(map(_usd, rows)), _LEAST_USD)
         return [Content.assemble((name, ""), *_figures(row.counts)), _ends(bar, Content.styled(f"{part * 100:.0f} %", _MUTED), width)]
@@ -153,7 +154,7 @@ class Engine(Panel):
             ("looks", "1", f"{snapshot.look.number:,}"),
             ("files checked", f"{now.files_checked:,}", f"{ever.files_checked:,}"),
             ("files read", f"{now.files_read:,}", f"{ever.files_read:,}"),
-            ("unchanged", words.percent(now.cache_hit_rate), words.percent(ever.cache_hit_rate)),
+            ("unchanged", text.percent(now.cache_hit_rate), text.percent(ever.cache_hit_rate)),
             ("bytes read", words.size(now.bytes_read), words.size(ever.bytes_read)),
             ("entries parsed", f"{now.entries_parsed:,}", f"{ever.entries_parsed:,}"),
             ("replies new", f"{now.replies_new:,}", f"{ever.replies_new:,}"),
