@@ -18,7 +18,9 @@ def run() -> None:
             nowhere = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w", closefd=False))
     from tokentail.cli import main
+    from tokentail.reports.signs import make_safe
 
+    make_safe(sys.stdout)
     sys.exit(main(sys.argv[1:]))
 
 
