@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+import sample
 from conformance import run
 from logs import PRICES, coordinator, line
 from tokentail import __version__, prices, queries
 from tokentail.cli import build_parser, main
-from tokentail.model import ReplyChange
+from tokentail.model import Counts, ReplyChange
 from tokentail.prices import PICO_PER_USD
-from tokentail.reports.as_json import feed_json
+from tokentail.reports.as_json import feed_json, report_json
+from tokentail.reports.build import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
@@ -32,7 +34,18 @@ JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "array of integers": (list,),
     "array of objects": (list,),
 }
-REPORT_TABLES = ("Reports", "Rows", "Counts", "Notes")
+# The tables of docs/json.md that are about reports, and what they are called in docs/report.schema.json.
+REPORT_TABLES: Mapping[str, str] = {
+    "Reports": "",
+    **{name: f"{name}_row" for name in KINDS},
+    "Subagents": "subagents",
+    "Each subagent": "agent",
+    "Pace": "pace",
+    "Models of a row": "model",
+    "Counts": "counts",
+    "Notes": "notes",
+}
+SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 PRICE_TABLES = ("The price list", "Prices", "Sources", "The store", "Models without a price", "Words without a price")
 RULES = [f"R{number}" for number in range(1, 11)]
 
@@ -161,20 +174,49 @@ def feed_lines(logs: Path) -> list[dict[str, Any]]:
     return [json.loads(feed_json(change, PRICES)) for change in changes]
 
 
-def parts_of(report: dict[str, Any], section: str) -> list[dict[str, Any]]:
-    """The objects of a report that a section of docs/json.md describes."""
-    names = set(documented("Counts"))
+@pytest.fixture(scope="module")
+def reports() -> dict[str, Any]:
+    """Every report on the sample, with all that can be asked for."""
+    with sample.sample_store() as (stored, malformed):
+        asked = {"breakdown": True, "agents": True}
+        return {name: json.loads(report_json(sample.sample(name, stored, malformed, **asked))) for name in KINDS}
+
+
+def parts_of(reports: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
+    """The objects of reports that a section of docs/json.md describes, without the counts that they have besides."""
+    rows = [row for report in reports.values() for row in report["rows"]]
+    subagents = [row["subagents"] for row in rows if row.get("subagents")]
+    each = [agent for together in subagents for agent in together.get("each", ())]
+    models = [model for row in rows for model in row.get("models", ())]
     match section:
         case "Reports":
-            return [report]
-        case "Rows":
-            return [{name: value for name, value in row.items() if name not in names} for row in report["rows"]]
+            return list(reports.values())
+        case "Notes":
+            return [report["notes"] for report in reports.values()]
+        case "Pace":
+            return [row["pace"] for row in rows if row.get("pace")]
         case "Counts":
-            day = set(documented("Rows"))
-            return [report["totals"], *({name: value for name, value in row.items() if name not in day} for row in report["rows"])]
-        case _:
-            notes: dict[str, Any] = report["notes"]
-            return [notes]
+            whole = [*(report["totals"] for report in reports.values()), *rows, *subagents, *each, *models]
+            return [{name: value for name, value in part.items() if name in Counts._fields} for part in whole]
+    parts = {"Subagents": subagents, "Each subagent": each, "Models of a row": models}
+    found = parts[section] if section in parts else reports[section]["rows"]
+    return [{name: value for name, value in part.items() if name not in Counts._fields} for part in found]
+
+
+def type_of(schema: Mapping[str, Any]) -> str:
+    """The type of a field of the schema, in the words of docs/json.md."""
+    match schema:
+        case {"anyOf": several}:
+            return " or ".join(map(type_of, several))
+        case {"type": "array", "items": items}:
+            return f"array of {type_of(items)}s"
+        case {"type": list(several)}:
+            return " or ".join(several)
+        case {"type": str(name)}:
+            return "array of objects" if name == "array" else name
+        case {"$ref": str(name)}:
+            return type_of(SCHEMA["$defs"][name.removeprefix("#/$defs/")])
+    return "string"  # a constant, or one of several
 
 
 def parts_of_prices(document: dict[str, Any], section: str) -> list[dict[str, Any]]:
@@ -205,17 +247,33 @@ def wrong_types(values: dict[str, Any], types: Mapping[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("section", REPORT_TABLES)
-def test_a_report_has_the_documented_fields(section: str, report: dict[str, Any]) -> None:
+def test_a_report_has_the_documented_fields(section: str, reports: dict[str, Any]) -> None:
     """Every field of the document is printed, every printed field is in the document, in the same order."""
-    found = parts_of(report, section)
+    found = parts_of(reports, section)
     assert found
-    assert [list(part) for part in found] == [list(documented(section))] * len(found)
+    fields = list(documented(section))
+    assert [[name for name in fields if name in part or name not in ("each", "models")] for part in found] == [list(part) for part in found]
+    assert {name for part in found for name in part} == set(fields)
 
 
 @pytest.mark.parametrize("section", REPORT_TABLES)
-def test_a_reports_fields_have_the_documented_types(section: str, report: dict[str, Any]) -> None:
+def test_a_reports_fields_have_the_documented_types(section: str, reports: dict[str, Any]) -> None:
     """Null stands only where the document says what it means."""
-    assert [wrong_types(part, documented(section)) for part in parts_of(report, section)] == [[]] * len(parts_of(report, section))
+    assert [wrong_types(part, documented(section)) for part in parts_of(reports, section)] == [[]] * len(parts_of(reports, section))
+
+
+@pytest.mark.parametrize(("section", "name"), REPORT_TABLES.items())
+def test_the_schema_has_the_documented_fields(section: str, name: str) -> None:
+    """In the same order and of the same types."""
+    fields = (SCHEMA["$defs"][name] if name else SCHEMA)["properties"]
+    assert {field: type_of(each) for field, each in fields.items()} == documented(section)
+    assert list(fields) == list(documented(section))
+
+
+def test_the_schema_names_no_other_objects() -> None:
+    """Whatever has fields there has a table in the document."""
+    named = {name for name, each in SCHEMA["$defs"].items() if "properties" in each}
+    assert named == set(REPORT_TABLES.values()) - {""}
 
 
 def test_a_feed_line_has_the_documented_fields(feed_lines: list[dict[str, Any]]) -> None:
@@ -257,8 +315,9 @@ def test_the_schemas_are_the_documented_ones(report: dict[str, Any], feed_lines:
 def test_the_examples_have_the_documented_fields() -> None:
     """The examples are what the program prints today."""
     example, feed_line = map(json.loads, blocks(text_of("docs/json.md"), "json"))
-    for section in REPORT_TABLES:
-        assert all(list(part) == list(documented(section)) for part in parts_of(example, section))
+    for section in ("Reports", "daily", "Counts", "Notes"):
+        fields = [name for name in documented(section) if name != "models"]
+        assert all(list(part) == fields for part in parts_of({"daily": example}, section))
     assert list(feed_line) == [*documented("The feed"), *documented("Counts")]
 
 
