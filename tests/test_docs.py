@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
@@ -334,6 +335,18 @@ def test_the_sample_table_has_todays_columns(
     assert [row.split() for block in blocks(text_of("README.md"), "console") for row in block.splitlines() if row.startswith("Day ")] == [
         headings
     ]
+
+
+# docs/reports.md
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_option_of_a_report_is_explained(name: str) -> None:
+    """Who finds one in the help can read what it means."""
+    (commands,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    options = {option for action in commands.choices[name]._actions for option in action.option_strings if option.startswith("--")}
+    assert [option for option in options - {"--help"} if not re.search(f"`(?:{name} )?{option}\\b", text_of("docs/reports.md"))] == []
+    assert f"`{name}`" in text_of("docs/reports.md")
 
 
 # docs/counting.md
