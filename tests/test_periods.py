@@ -118,6 +118,14 @@ def test_a_moment_on_the_clock(zone: ZoneInfo, at_ms: int) -> None:
     assert periods.clock_text(at_ms, zone) == periods.at(at_ms, zone).strftime("%Y-%m-%d %H:%M")
 
 
+@given(st.integers(0, 253_402_300_799_999), st.integers(0, 999))
+def test_a_moment_has_its_millisecond(at_ms: int, microseconds: int) -> None:
+    """Whatever its zone, and to the last one of the calendar."""
+    moment = periods.at(at_ms, UTC) + timedelta(microseconds=microseconds)
+    assert periods.at_ms(moment) == at_ms
+    assert periods.at_ms(moment.replace(tzinfo=timezone(timedelta(hours=-5)))) == at_ms + 5 * HOUR_MS
+
+
 def test_a_moment_is_exact() -> None:
     """No millisecond is lost on the way to a datetime, however far from 1970."""
     for at_ms in (0, 1, 1_790_000_000_123, 253_402_300_799_999):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import AT_MS, AUTUMN, SPREAD, TIMES, after, chunk, memory_store, record, replies_of, store_of, usage
+from builders import AT_MS, AUTUMN, MODEL, SPREAD, TIMES, after, chunk, memory_store, record, replies_of, store_of, usage
 from logs import PRICES
 from tokentail import queries
 from tokentail.model import Cell, Record, Reject
@@ -60,6 +60,35 @@ def test_replies_come_in_order(lines: list[Record], limit: int, start_ms: int) -
     ordered = sorted(replies_of(lines).values(), key=lambda reply: (reply.at_ms, reply.key))
     assert queries.latest_replies(db, limit) == ordered[::-1][:limit]
     assert queries.replies_since(db, start_ms) == [reply for reply in ordered if reply.at_ms >= start_ms]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    SPREAD, TIMES, TIMES, *(st.none() | st.sets(st.sampled_from(names)) for names in (["-a", "-b", "-nowhere"], [MODEL, "claude-zeta-9"]))
+)
+def test_replies_between(lines: list[Record], start_ms: int, end_ms: int, projects: set[str] | None, models: set[str] | None) -> None:
+    """From one moment on, before another one, of some projects and models only; oldest first."""
+    db = store_of(*lines).connection
+    ordered = sorted(replies_of(lines).values(), key=lambda reply: (reply.at_ms, reply.key))
+    assert list(queries.replies_between(db, start_ms, end_ms, projects=projects, models=models)) == [
+        reply
+        for reply in ordered
+        if start_ms <= reply.at_ms < end_ms
+        and (projects is None or reply.owner.project in projects)
+        and (models is None or reply.model in models)
+    ]
+
+
+def test_replies_between_are_read_in_the_order_of_the_index() -> None:
+    """The first one comes at once: nothing is sorted but those of one moment."""
+    db = memory_store().connection
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    list(queries.replies_between(db, 0, AT_MS, projects={"-a"}, models={MODEL}))
+    db.set_trace_callback(None)
+    plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statements[0]}")]
+    assert plan[0] == "SEARCH replies USING INDEX replies_by_time (at_ms>? AND at_ms<?)"
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan  # that would be of all terms
 
 
 # Changes

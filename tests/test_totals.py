@@ -46,6 +46,16 @@ def test_a_reply_costs_what_its_rate_says() -> None:
     assert (counts.web_searches, counts.cost_is_lower_bound) == (3, False)
 
 
+@pytest.mark.parametrize(
+    ("models", "cost_pico"), [((), 0), ((UNKNOWN,), None), ((MODEL, UNKNOWN), 4_270_000_000), ((MODEL, MODEL), 8_540_000_000)]
+)
+def test_the_exact_cost(models: tuple[str, ...], cost_pico: int | None) -> None:
+    """Of all rows, in pico-dollars; None where nothing has a price, and nothing costs nothing."""
+    replies = [reply(group=f"msg_{number}", model=model) for number, model in enumerate(models)]
+    assert added(replies).cost_pico() == cost_pico
+    assert added(replies).totals().cost_usd == (None if cost_pico is None else cost_pico / prices.PICO_PER_USD)
+
+
 def test_an_extra_adds_tokens_but_no_reply() -> None:
     """An extra iteration is priced at its own model and prompt; its searches and its being final are the reply's (R6)."""
     spent = [{"type": "compaction", "model": "claude-haiku-4-5", "input_tokens": 1000, "output_tokens": 5}]

@@ -107,6 +107,11 @@ def at(at_ms: int, zone: tzinfo = UTC) -> datetime:
         return datetime.max.replace(tzinfo=zone)
 
 
+def at_ms(moment: datetime) -> int:
+    """The millisecond that an aware datetime is in."""
+    return (moment - _EPOCH_AT) // timedelta(milliseconds=1)
+
+
 def utc_text(at_ms: int, *, digits: str = "seconds") -> str:
     """The moment in ISO 8601, as in 2026-10-01T10:00:00Z, to the seconds or milliseconds."""
     return at(at_ms).isoformat(timespec=digits).removesuffix("+00:00") + "Z"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from tokentail import merge
@@ -20,6 +20,11 @@ FROM replies WHERE at_ms >= ?1 AND at_ms < ?2 GROUP BY minute, model, tier
 UNION ALL
 SELECT at_ms / 60000 AS minute, extras.model, extras.tier, {_MINUTE_SUMS.format("extras")}, 0, 0, 0
 FROM replies JOIN extras ON extras.reply = replies.id WHERE at_ms >= ?1 AND at_ms < ?2 GROUP BY minute, extras.model, extras.tier"""
+
+# The + keeps the query on the index by time, which gives the order.
+_OF_MODELS = "+model IN (SELECT id FROM names WHERE name IN (SELECT value FROM json_each(?)))"
+_OF_PROJECTS = """+owner IN (
+    SELECT owners.id FROM owners JOIN names ON names.id = project WHERE names.name IN (SELECT value FROM json_each(?)))"""
 
 
 class MinuteCell(NamedTuple):
@@ -56,6 +61,26 @@ def latest_replies(db: sqlite3.Connection, limit: int) -> list[Reply]:
 def replies_since(db: sqlite3.Connection, start_ms: int) -> list[Reply]:
     """Every reply from a moment on, oldest first."""
     return _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE at_ms >= ? ORDER BY at_ms, key", (start_ms,))
+
+
+def replies_between(
+    db: sqlite3.Connection, start_ms: int, end_ms: int, *, projects: Set[str] | None = None, models: Set[str] | None = None
+) -> Iterator[Reply]:
+    """
+    The replies in [start_ms, end_ms), oldest first; only those of these projects, by their slugs, and of these models.
+
+    As they are when the first one is taken: until the last one is, the connection stays at that moment.
+    """
+    conditions = ["at_ms >= ?", "at_ms < ?"]
+    values: list[object] = [start_ms, end_ms]
+    for names, condition in ((models, _OF_MODELS), (projects, _OF_PROJECTS)):
+        if names is not None:
+            conditions.append(condition)
+            values.append(json.dumps(sorted(names)))
+    query = f"SELECT {_REPLY_COLUMNS} FROM replies WHERE {' AND '.join(conditions)} ORDER BY at_ms, key"
+    interned = Interned(db, ())
+    for row in db.execute(query, values):
+        yield merge.reply(row[1], interned.record(merge.group_of_key(row[1]), row[2:]))
 
 
 def records_of(db: sqlite3.Connection, group: str) -> list[Record]:

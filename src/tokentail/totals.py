@@ -63,11 +63,19 @@ class Adder(Generic[Key]):
 
     def totals(self) -> Counts:
         """The sum of all rows; an empty one costs 0."""
-        return _counts(list(map(sum, zip(_NOTHING, *self._sums.values(), strict=True))))
+        return _counts(self._total())
+
+    def cost_pico(self) -> int | None:
+        """What all rows cost, exact, in pico-dollars; None where nothing in them has a price."""
+        total = self._total()
+        return total[8] if total[9] or not total[10] else None
 
     def unpriced_models(self) -> tuple[str, ...]:
         """The models that have no price, sorted."""
         return tuple(sorted(self._unpriced))
+
+    def _total(self) -> _Sum:
+        return list(map(sum, zip(_NOTHING, *self._sums.values(), strict=True)))
 
     def _rate(self, cell: Cell) -> Rate | None:
         rate = self._prices.rate(

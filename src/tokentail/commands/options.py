@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from tokentail import config, database, periods, prices
 from tokentail.config import Config
 from tokentail.errors import SourceError, UsageError
-from tokentail.formats import FORMATS
+from tokentail.formats import usual_folders
 from tokentail.model import Problem
 from tokentail.prices import PriceList
 from tokentail.reports import text
@@ -72,12 +72,6 @@ def given_folders(args: argparse.Namespace) -> list[Path] | None:
 def source(args: argparse.Namespace) -> LocalFolders:
     """The logs that a command is about."""
     return LocalFolders(given_folders(args) or usual_folders(os.environ))
-
-
-def usual_folders(environment: Mapping[str, str]) -> list[Path]:
-    """Where the agents write their logs."""
-    home = Path(environment.get("HOME") or Path.home())
-    return [folder for agent in FORMATS for folder in agent.default_folders(environment, home)]
 
 
 def store_path(args: argparse.Namespace) -> Path:

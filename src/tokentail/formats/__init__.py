@@ -10,7 +10,7 @@ from tokentail.formats import claude
 from tokentail.formats.parsed import Entry, LineParser, Parsed
 from tokentail.model import LogFile
 
-__all__ = ["FORMATS", "Entry", "Format", "LineParser", "Parsed"]
+__all__ = ["FORMATS", "Entry", "Format", "LineParser", "Parsed", "usual_folders"]
 
 
 class Format(Protocol):
@@ -36,3 +36,9 @@ class Format(Protocol):
 
 
 FORMATS: tuple[Format, ...] = (claude.Claude(),)
+
+
+def usual_folders(environment: Mapping[str, str]) -> list[Path]:
+    """Where all agents write their logs."""
+    home = Path(environment.get("HOME") or Path.home())
+    return [folder for agent in FORMATS for folder in agent.default_folders(environment, home)]

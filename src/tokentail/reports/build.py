@@ -39,7 +39,7 @@ def build(request: Request, data: Data, context: Context) -> Report:
     Raises:
         UsageError: the report has no such order.
     """
-    scope = _scope(request, data, context)
+    scope = scope_of(request, data, context)
     kind, own_order = KINDS[request.report]
     tally = Tally(context.prices, breakdown=request.breakdown)
     rows = _ordered(kind(request, data, context, scope, tally), request.order or own_order, request.report)
@@ -55,7 +55,8 @@ def shown_path(path: str) -> str:
     return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
 
 
-def _scope(request: Request, data: Data, context: Context) -> Scope:
+def scope_of(request: Request, data: Data, context: Context) -> Scope:
+    """What of all usage is asked for."""
     needs_names = bool(request.projects) or request.report in ("sessions", "projects")
     projects = Projects(data.folders() if needs_names else {}, context.aliases)
     hints: list[str] = []
