@@ -168,6 +168,11 @@ def test_only_the_changes_asked_for_are_told() -> None:
 # Notes
 
 
+def test_the_limits_of_a_stores_tiers() -> None:
+    """They are those of the price list that it was written with."""
+    assert queries.thresholds(memory_store((10, 1000)).connection) == (10, 1000)
+
+
 def test_malformed_lines_of_files_that_are_gone_still_count() -> None:
     """What could not be read is not forgotten with its file, only with a rewrite."""
     store = memory_store()

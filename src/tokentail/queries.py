@@ -128,6 +128,11 @@ def project_folders(db: sqlite3.Connection) -> dict[str, str]:
     return dict(db.execute(query))
 
 
+def thresholds(db: sqlite3.Connection) -> tuple[int, ...]:
+    """The long-context limits by which price tiers go."""
+    return tuple(json.loads(db.execute("SELECT value FROM meta WHERE name = 'thresholds'").fetchone()[0]))
+
+
 def malformed_lines(db: sqlite3.Connection) -> int:
     """Lines that could have carried usage and could not be read, in the current life of every known file."""
     return int(db.execute("SELECT ifnull(sum(malformed_lines), 0) FROM files WHERE state != 'rewritten'").fetchone()[0])
