@@ -23,7 +23,7 @@ ROWS = (
     ("backlog",),
     ("coordinator", "reports", "verify"),
     ("fleet", "feed"),
-    ("tui", "web", "statusline", "demo"),
+    ("tui", "web", "statusline", "demo", "completion"),
     ("demo_run",),
     ("commands", "library"),
     ("cli",),

@@ -33,5 +33,6 @@ COMMANDS: Mapping[str, Command] = {
     "prices": Command("prices", "what tokens cost, and which of your models have no price"),
     "verify": Command("verify", "hold the store against a full re-read"),
     "config": Command("config", "the settings: where they are, what they are, whether they are sound"),
+    "completion": Command("completion", "a script that completes these words in your shell"),
     "demo": Command("demo", "made-up logs to try it on"),
 }
