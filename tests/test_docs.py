@@ -6,6 +6,8 @@ import argparse
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -382,6 +384,23 @@ def test_the_price_list_is_the_one_that_ships() -> None:
     rows = table(text_of("docs/counting.md"), "model", "input")
     assert {row[0]: tuple(map(float, row[1:6])) for row in rows} == newest
     assert {row[0]: float(row[6].strip("× ")) for row in rows if row[6] != "–"} == fast
+
+
+# docs/cli.md
+
+
+def test_documents_made_from_the_program_are_current() -> None:
+    """Who changes a command, an option or a setting runs `python scripts/make_docs.py`."""
+    ran = subprocess.run([sys.executable, "scripts/make_docs.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
+
+
+def test_every_environment_variable_is_explained() -> None:
+    """What the program asks the environment for stands in docs/cli.md, and nothing else does."""
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    asked = set(re.findall(r"environ(?:ment)?(?:\.get\(|\[)\"(\w+)\"", code))
+    named = {row[0].strip("`") for row in table(sections(text_of("docs/cli.md"))["Environment"], "variable", "means")}
+    assert asked == named
 
 
 # All documents
