@@ -416,7 +416,7 @@ def test_a_command_to_type_exists(words: list[str]) -> None:
             assert re.search(rf"^{target}:", text_of("Makefile"), re.MULTILINE)
         case ["python", script, *_]:
             assert (ROOT / script).is_file()
-        case ["pip" | "pipx", "install", "."]:
+        case ["pip" | "pipx", "install", "."] | ["uv", "tool", "install", "."]:
             assert (ROOT / "pyproject.toml").is_file()
         case _:
             pytest.fail(f"nobody knows whether this works: {' '.join(words)}")
