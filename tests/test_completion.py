@@ -90,7 +90,7 @@ def test_what_may_come_next(typed: str, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("typed", "gone"),
     [
-        ("daily --json ", {"--json", "--csv"}),
+        ("daily --json ", {"--json", "--csv", "--chart"}),
         ("daily --breakdown ", {"--breakdown"}),
         ("daily --source x ", set()),
         ("daily --model x --limit 3 ", {"--limit"}),
