@@ -15,14 +15,14 @@ PACKAGE = ROOT / "src" / "tokentail"
 # From bottom to top. A folder (formats, reports, ...) is one name. A module that is still to come may have its row already.
 ROWS = (
     ("model", "errors", "digest"),
-    ("periods", "merge", "projects"),
+    ("periods", "merge", "projects", "atomic"),
     ("sources", "formats", "prices", "database", "interned", "summaries", "config"),
     ("ledger", "salvage"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "recount", "totals"),
     ("workers",),
     ("backlog",),
     ("coordinator", "reports", "verify"),
-    ("fleet", "feed"),
+    ("fleet", "feed", "backup"),
     ("tui", "web", "statusline", "demo", "completion"),
     ("demo_run",),
     ("commands", "library"),

@@ -34,5 +34,6 @@ COMMANDS: Mapping[str, Command] = {
     "verify": Command("verify", "hold the store against a full re-read"),
     "config": Command("config", "the settings: where they are, what they are, whether they are sound"),
     "completion": Command("completion", "a script that completes these words in your shell"),
+    "backup": Command("backup", "copy the store safely"),
     "demo": Command("demo", "made-up logs to try it on"),
 }

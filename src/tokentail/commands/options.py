@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -109,6 +110,22 @@ def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | N
 def on_terminal() -> bool:
     """Is there a person at both ends?"""
     return sys.stdout.isatty() and sys.stdin.isatty()
+
+
+@contextlib.contextmanager
+def ending_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM and a terminal that goes away end the block as Ctrl-C does: what is half done is taken back."""
+    import signal
+
+    # What somebody had ignored, as nohup does, stays ignored.
+    usual = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in usual:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def tell_problems(problems: Sequence[Problem]) -> int:
