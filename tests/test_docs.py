@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 import sample
@@ -19,6 +21,8 @@ from conformance import run
 from logs import PRICES, coordinator, line
 from tokentail import __version__, prices, queries
 from tokentail.cli import build_parser, main
+from tokentail.export.as_parquet import write_parquet
+from tokentail.export.rows import EXPORT_SCHEMA
 from tokentail.model import Counts, ReplyChange
 from tokentail.prices import PICO_PER_USD
 from tokentail.reports.as_json import feed_json, report_json
@@ -322,6 +326,19 @@ def test_the_examples_have_the_documented_fields() -> None:
         fields = [name for name in documented(section) if name != "models"]
         assert all(list(part) == fields for part in parts_of({"daily": example}, section))
     assert list(feed_line) == [*documented("The feed"), *documented("Counts")]
+
+
+# docs/export.md
+
+
+def test_an_export_has_the_documented_columns(tmp_path: Path) -> None:
+    """All of them, in the same order, with the types that a Parquet file names."""
+    write_parquet([], (file := io.BytesIO()), prices="")
+    schema = pyarrow.parquet.read_schema(io.BytesIO(file.getvalue()))
+    rows = table(text_of("docs/export.md"), "column", "Parquet", "meaning")
+    assert [(row[0].strip("`"), row[1]) for row in rows] == [(field.name, str(field.type)) for field in schema]
+    assert [name for name in schema.names if schema.field(name).nullable] == [row[0].strip("`") for row in rows if "null" in row[2]]
+    assert f"`{EXPORT_SCHEMA}`" in text_of("docs/export.md")
 
 
 # README.md

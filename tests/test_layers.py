@@ -22,7 +22,7 @@ ROWS = (
     ("workers",),
     ("backlog",),
     ("coordinator", "reports", "verify"),
-    ("fleet", "feed", "backup"),
+    ("fleet", "feed", "backup", "export"),
     ("tui", "web", "statusline", "demo", "completion"),
     ("demo_run",),
     ("commands", "library"),
@@ -35,7 +35,7 @@ LEVEL = {name: level for level, row in enumerate(ROWS) for name in row}
 RECOUNT_MAY_IMPORT = {"model", "errors", "periods", "prices"}
 
 # Imports that cost a report tens of milliseconds, and the only names that may make them.
-SLOW_IMPORTS = {"textual": {"tui"}, "rich": {"tui"}, "starlette": {"web"}, "uvicorn": {"web"}}
+SLOW_IMPORTS = {"textual": {"tui"}, "rich": {"tui"}, "starlette": {"web"}, "uvicorn": {"web"}, "pyarrow": {"export"}}
 
 
 def modules() -> list[Path]:
@@ -110,7 +110,7 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_slow_imports_stay_where_they_are_needed(path: Path) -> None:
-    """A report starts without the packages of the screen and the page."""
+    """A report starts without the packages of the screen, the page and the export."""
     used = {name.partition(".")[0] for name in imported(path.read_text(encoding="utf-8"), package=package_of(path))}
     assert {name for name in used & SLOW_IMPORTS.keys() if name_of(path) not in SLOW_IMPORTS[name]} == set()
 

@@ -14,6 +14,7 @@ from tokentail.errors import UsageError
 QUARTER_MS = 900_000  # every time zone is a whole number of quarters of an hour from UTC
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+LAST_MS = 253_402_300_799_999  # the calendar's last moment, in UTC
 EPOCH = date(1970, 1, 1)
 _EPOCH_AT = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = (date.max - EPOCH).days

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Command] = {
     "verify": Command("verify", "hold the store against a full re-read"),
     "config": Command("config", "the settings: where they are, what they are, whether they are sound"),
     "completion": Command("completion", "a script that completes these words in your shell"),
+    "export": Command("export", "every reply as a row, as Parquet, CSV or NDJSON"),
     "backup": Command("backup", "copy the store safely"),
     "demo": Command("demo", "made-up logs to try it on"),
 }

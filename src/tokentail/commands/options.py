@@ -49,6 +49,18 @@ def add_period(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="DAY", help="last day, inclusive; of a week or month its last one")
 
 
+def add_names(parser: argparse.ArgumentParser) -> None:
+    """Which projects, which models."""
+    parser.add_argument(
+        "--project",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this project: its name, folder or slug; * and ? stand for others",
+    )
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this model; * and ? as in a shell")
+
+
 def settings(args: argparse.Namespace) -> Config:
     """What the config file says; it is read once a command."""
     if not hasattr(args, "settings"):

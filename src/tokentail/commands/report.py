@@ -35,14 +35,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.description = _REPORTS[name]
     options.add_places(parser)
     options.add_period(parser)
-    parser.add_argument(
-        "--project",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this project: its name, folder or slug; * and ? stand for others",
-    )
-    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this model; * and ? as in a shell")
+    options.add_names(parser)
     if name != "models":
         parser.add_argument("--breakdown", action="store_true", help="each row's models, too")
     if name == "sessions":

@@ -57,7 +57,7 @@ def shown_path(path: str) -> str:
 
 def scope_of(request: Request, data: Data, context: Context) -> Scope:
     """What of all usage is asked for."""
-    needs_names = bool(request.projects) or request.report in ("sessions", "projects")
+    needs_names = bool(request.projects) or request.report in ("sessions", "projects", "export")
     projects = Projects(data.folders() if needs_names else {}, context.aliases)
     hints: list[str] = []
     slugs = models = None

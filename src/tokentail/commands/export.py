@@ -1,0 +1,131 @@
+"""`tokentail export`: every reply as a row for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tokentail.commands import options
+from tokentail.errors import OutputError, StoreError, UsageError
+from tokentail.reports import text
+
+if TYPE_CHECKING:
+    from tokentail.export.document import Written
+    from tokentail.model import Update
+    from tokentail.reports.request import Request
+
+_FORMATS = ("parquet", "csv", "ndjson")
+_ENDINGS = {".parquet": "parquet", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_STDOUT = "-"
+
+
+def configure(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.description = "Write a row for every reply, with its counts and its cost, for other programs (docs/export.md)."
+    parser.add_argument("file", metavar="FILE", help="where to: a file, or - for stdout")
+    parser.add_argument("--format", choices=_FORMATS, help="by default what the file's name ends in; Parquet needs pyarrow")
+    parser.add_argument("--force", action="store_true", help="replace the file if there is one")
+    options.add_places(parser)
+    options.add_period(parser)
+    options.add_names(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tokentail.coordinator import UpdateCoordinator  # --help does without
+    from tokentail.export.document import write
+    from tokentail.reports.request import Context
+
+    kind, request, source, price_list = _format(args), _request(args), options.source(args), options.price_list(args)
+    coordinator = UpdateCoordinator(source, options.store_path(args), prices=price_list, progress=options.progress())
+    aliases, on_terminal = dict(options.settings(args).projects.aliases), args.file == _STDOUT and sys.stdout.isatty()
+    with options.ending_like_ctrl_c(), contextlib.closing(coordinator), _output(args) as begin:
+
+        def ask(db: sqlite3.Connection, update: Update) -> Written:
+            context = Context(price_list, update.started_at_ms, aliases=aliases)
+            return begin(lambda file: write(db, file, kind, request, context, on_terminal=on_terminal))
+
+        written, update = coordinator.answer(ask)
+    if args.file != _STDOUT:
+        size = Path(args.file).expanduser().stat().st_size
+        print(f"{written.rows:,} rows were written to {text.safe(args.file)} ({size / 1e6:,.1f} MB).")
+    for said in (*update.degraded, *written.hints):
+        text.warn(said)
+    if not written.rows and not update.problems and not written.hints:
+        options.explain_emptiness(source, has_period=args.since is not None or args.until is not None)
+    return options.tell_problems(update.problems)
+
+
+def _format(args: argparse.Namespace) -> str:
+    """
+    The format that was asked for, when there is what it takes.
+
+    Raises:
+        UsageError: the file's name does not say.
+    """
+    kind: str | None = args.format or _ENDINGS.get(Path(args.file).suffix.lower())
+    if kind is None:
+        what = "stdout has no name" if args.file == _STDOUT else f"the name {args.file} does not say"
+        raise UsageError(f"cannot tell which format is wanted: {what} (add --format parquet, csv or ndjson)")
+    if kind == "parquet":
+        from tokentail.export.as_parquet import check_pyarrow
+
+        check_pyarrow()
+        if args.file == _STDOUT and sys.stdout.isatty():
+            raise UsageError("Parquet is nothing for a terminal (name a file, or send it to another program)")
+    return kind
+
+
+def _request(args: argparse.Namespace) -> Request:
+    from tokentail.reports.request import Request
+
+    zone, settings = options.zone(args), options.settings(args)
+    since, until = options.period(args, datetime.now(zone).date())
+    return Request("export", zone, since, until, tuple(args.project), tuple(args.model), worktrees=settings.projects.worktrees)
+
+
+# Opens the output and hands it on; where the store turns out to be damaged it is called once more.
+_Begin = Callable[[Callable[[BinaryIO], "Written"]], "Written"]
+
+
+@contextlib.contextmanager
+def _output(args: argparse.Namespace) -> Iterator[_Begin]:
+    if args.file == _STDOUT:
+        yield _to_stdout
+        return
+    from tokentail.atomic import whole_file
+
+    with whole_file(Path(args.file).expanduser(), overwrite=args.force) as part:
+
+        def to_file(write: Callable[[BinaryIO], Written]) -> Written:
+            with part.open("wb") as file:
+                return write(file)
+
+        yield to_file
+
+
+def _to_stdout(write: Callable[[BinaryIO], Written]) -> Written:
+    """
+    To whoever reads it.
+
+    Raises:
+        StoreError: the store is damaged; what was written cannot be taken back.
+        OutputError: it cannot be written.
+    """
+    try:
+        # By itself, not through sys.stdout, which would try once more at the end to write what cannot be written.
+        with open(sys.stdout.fileno(), "wb", closefd=False) as file:
+            return write(file)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"cannot read the store: {error} (what was written is not all; run `tokentail verify`, then export again)"
+        ) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to stdout: {error.strerror or error} (what was written is not all; free space)") from error

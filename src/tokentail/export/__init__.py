@@ -1,0 +1,1 @@
+"""Every reply as a row for other programs: one module an output format."""
