@@ -241,6 +241,40 @@ def parts_of_prices(document: dict[str, Any], section: str) -> list[dict[str, An
     return found
 
 
+@pytest.fixture
+def status(logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The status after a look at these logs, with a copy beside the store and a file that could not be read."""
+    monkeypatch.setenv("TOKENTAIL_HOME", str(logs.parent / "home"))
+    assert main(["daily", "--json", f"--source={logs}"]) == 0
+    (store,) = (logs.parent / "home").glob("*.db")
+    store.with_name(f"{store.name}.before-2").write_bytes(b"")
+    (logs / "loop.jsonl").symlink_to(logs / "loop.jsonl")
+    capsys.readouterr()
+    assert main(["status", "--json", f"--source={logs}", "--timezone=UTC"]) == 1
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+STATUS_TABLES: Mapping[str, str] = {  # sections, and where in a status their objects stand
+    "Status": "",
+    "Folders": "folders",
+    "Logs": "logs",
+    "Tracked": "tracked",
+    "Counted": "counted",
+    "The store as a file": "store",
+    "Copies": "copies",
+    "The prices in use": "prices",
+    "Looks": "looks",
+    "Problems": "problems",
+}
+
+
+def status_parts(status: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    """The objects of a status that a section of docs/json.md describes."""
+    found = status[STATUS_TABLES[section]] if STATUS_TABLES[section] else status
+    return [found] if isinstance(found, dict) else [*found, *([status["last_look"]] if section == "Looks" else ())]
+
+
 def wrong_types(values: dict[str, Any], types: Mapping[str, str]) -> list[str]:
     """The fields whose value is of no type that the document names."""
     return [
@@ -297,6 +331,15 @@ def test_a_feed_lines_fields_have_the_documented_types(feed_lines: list[dict[str
     assert nulls == {"gone"}
 
 
+@pytest.mark.parametrize("section", STATUS_TABLES)
+def test_a_status_has_the_documented_fields(section: str, status: dict[str, Any]) -> None:
+    """In the same order, with the types that the document names."""
+    parts = status_parts(status, section)
+    assert parts
+    assert [list(part) for part in parts] == [list(documented(section))] * len(parts)
+    assert [wrong_types(part, documented(section)) for part in parts] == [[]] * len(parts)
+
+
 def test_the_documented_events_are_those_of_the_feed(feed_lines: list[dict[str, Any]]) -> None:
     """No event is printed that the document does not explain."""
     events = {row[0].strip("`") for row in table(sections(text_of("docs/json.md"))["The feed"], "event", "means")}
@@ -313,10 +356,12 @@ def test_the_price_list_has_the_documented_fields(section: str, price_list: dict
     assert [wrong_types(part, types) for part in parts] == [[]] * len(parts)
 
 
-def test_the_schemas_are_the_documented_ones(report: dict[str, Any], feed_lines: list[dict[str, Any]], price_list: dict[str, Any]) -> None:
+def test_the_schemas_are_the_documented_ones(
+    report: dict[str, Any], feed_lines: list[dict[str, Any]], price_list: dict[str, Any], status: dict[str, Any]
+) -> None:
     """Whoever raises a schema's number says so where its fields are explained."""
     named = re.findall(r"^\| `schema` \| string \| `(.*)` \|$", text_of("docs/json.md"), re.MULTILINE)
-    assert named == [report["schema"], feed_lines[0]["schema"], price_list["schema"]]
+    assert named == [report["schema"], feed_lines[0]["schema"], price_list["schema"], status["schema"]]
 
 
 def test_the_examples_have_the_documented_fields() -> None:

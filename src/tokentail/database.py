@@ -134,8 +134,7 @@ def locked(path: Path, *, wait_s: float, clock: Callable[[], float] = time.monot
         until = clock() + wait_s
         while not _try_lock(handle):
             if clock() >= until:
-                holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
-                raise StoreBusyError(f"the store {path} is being written by process {holder} (try again when it has finished)")
+                raise StoreBusyError(f"the store {path} is being written by process {_named_in(handle)} (try again when it has finished)")
             time.sleep(0.01)
         try:
             os.ftruncate(handle, 0)
@@ -145,6 +144,26 @@ def locked(path: Path, *, wait_s: float, clock: Callable[[], float] = time.monot
         yield
     finally:
         os.close(handle)
+
+
+def lock_holder(path: Path) -> int | None:
+    """The process that is ingesting into the store at `path` at this moment, 0 where it does not say which; None when there is none."""
+    try:
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: whoever else asks is no holder
+    except BlockingIOError:
+        named = _named_in(handle)
+        return int(named) if named.isdecimal() else 0
+    finally:
+        os.close(handle)
+    return None
+
+
+def _named_in(handle: int) -> str:
+    return os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
 
 
 def _try_lock(handle: int) -> bool:

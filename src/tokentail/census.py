@@ -1,0 +1,79 @@
+"""The only place that answers how much the store itself holds: files and replies in all, and the looks at the logs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import NamedTuple
+
+from tokentail.model import Metrics
+
+_COUNTED = """
+SELECT (SELECT ifnull(sum(replies), 0) FROM hours), (SELECT min(first_ms) FROM hours), (SELECT max(last_ms) FROM hours),
+    count(DISTINCT session), count(DISTINCT project), (SELECT count(*) FROM forgotten)
+FROM owners WHERE id IN (SELECT owner FROM days)"""
+
+
+class Files(NamedTuple):
+    """The lives of log files."""
+
+    live: int
+    missing: int  # the file is gone; what it held stays counted
+    rewritten: int  # ended by a rewrite, likewise
+    read_bytes: int  # of those that are live
+    malformed_lines: int
+
+
+class Counted(NamedTuple):
+    """What all reports together are about."""
+
+    replies: int
+    first_ms: int | None
+    last_ms: int | None
+    sessions: int
+    projects: int
+    forgotten: int  # groups of records that a person had purged
+
+
+class Look(NamedTuple):
+    """A look at the logs."""
+
+    at_ms: int
+    process: int
+    metrics: Metrics
+
+
+class Census(NamedTuple):
+    schema_version: int
+    rules_version: int | None
+    files: Files
+    counted: Counted
+    found: tuple[Look, ...]  # the latest looks that found something, newest first
+    latest: Look | None
+
+
+def take_census(db: sqlite3.Connection, *, looks: int) -> Census:
+    """All of it, with so many looks."""
+    (schema_version,) = db.execute("PRAGMA user_version").fetchone()
+    (rules_version,) = db.execute("SELECT CAST((SELECT value FROM meta WHERE name = 'rules_version') AS INTEGER)").fetchone()
+    counted = Counted(*db.execute(_COUNTED).fetchone())
+    return Census(
+        schema_version, rules_version, _files(db), counted, _looks(db, "WHERE NOT idle", looks), next(iter(_looks(db, "", 1)), None)
+    )
+
+
+def _files(db: sqlite3.Connection) -> Files:
+    query = "SELECT state, count(*), sum(offset_bytes), sum(malformed_lines) FROM files GROUP BY state"
+    rows = {state: sums for state, *sums in db.execute(query)}
+    live, missing, rewritten = (rows.get(state, (0, 0, 0)) for state in ("live", "missing", "rewritten"))
+    return Files(live[0], missing[0], rewritten[0], live[1], live[2] + missing[2])
+
+
+def _looks(db: sqlite3.Connection, where: str, limit: int) -> tuple[Look, ...]:
+    rows = db.execute(f"SELECT at_ms, process, metrics FROM passes {where} ORDER BY id DESC LIMIT ?", (limit,))
+    return tuple(Look(at_ms, process, _metrics(json.loads(metrics))) for at_ms, process, metrics in rows)
+
+
+def _metrics(kept: dict[str, int | float]) -> Metrics:
+    """Metrics as another version may have written them."""
+    return Metrics(**{name: kept[name] for name in Metrics._fields if name in kept})  # type: ignore[arg-type]  # numbers, all of them

@@ -1,0 +1,1 @@
+"""How things stand, and how that is told."""
