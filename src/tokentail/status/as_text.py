@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from tokentail import __version__, periods
 from tokentail.census import Look
-from tokentail.reports.text import Column, Style, cut, safe, short, table, text_width
+from tokentail.reports.grid import ALWAYS, Column, Grid, draw
+from tokentail.reports.text import Style, cut, safe, short, text_width
 from tokentail.status.now import Folder, Status
 
 _WIDTH = 80
@@ -103,22 +104,23 @@ def _looks(status: Status, zone: ZoneInfo, style: Style) -> Iterator[str]:
     looks = [*([last] if last is not None and is_another else ()), *found]
     if looks:
         yield style("Looks at the logs: the last one, and the last that found something", "1")
-        shown = table(_columns(looks, zone), width=_WIDTH - 2, style=style)
-        yield from (f"  {row}" for row in shown.splitlines())
+        shown = draw(_grid(looks, zone), width=_WIDTH - 2, style=style)
+        yield from (f"  {row}" for row in shown)
 
 
-def _columns(looks: Sequence[Look], zone: ZoneInfo) -> list[Column]:
+def _grid(looks: Sequence[Look], zone: ZoneInfo) -> Grid:
     made = [look.metrics for look in looks]
-    return [
-        Column("Time", [_moment(look.at_ms, zone) for look in looks], "", 9),
-        Column("Files", [_number(each.files_checked) for each in made], "", 8),
-        Column("Read", [_number(each.files_read) for each in made], "", 7),
-        Column("Size", [_size(each.bytes_read) for each in made], "", 6),
-        Column("Entries", [_number(each.entries_parsed) for each in made], "", 4),
-        Column("Cached", [f"{each.cache_hit_rate:.1%}" for each in made], "", 3),
-        Column("Took", [_took(each.took_s) for each in made], "", 5),
-        Column("Process", [str(look.process) for look in looks], "", 2),
-    ]
+    numbers = (
+        ("Files", 8, [_number(each.files_checked) for each in made]),
+        ("Read", 7, [_number(each.files_read) for each in made]),
+        ("Size", 6, [_size(each.bytes_read) for each in made]),
+        ("Entries", 4, [_number(each.entries_parsed) for each in made]),
+        ("Cached", 3, [f"{each.cache_hit_rate:.1%}" for each in made]),
+        ("Took", 5, [_took(each.took_s) for each in made]),
+        ("Process", 2, [str(look.process) for look in looks]),
+    )
+    times = Column("Time", ALWAYS, [_moment(look.at_ms, zone) for look in looks])
+    return Grid([times], [Column(title, importance, cells, right=True) for title, importance, cells in numbers])
 
 
 def _warning(why: str) -> str:
