@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tokentail.atomic import whole_file
-from tokentail.errors import OutputError
+from tokentail.errors import TokentailError
 
 
 def test_a_file_is_whole_and_private(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 def test_an_error_while_writing_is_told(tmp_path: Path) -> None:
     """What the system said is part of the message, and so is what to do."""
     path = tmp_path / "made"
-    with pytest.raises(OutputError) as told, whole_file(path, overwrite=False), Path("/dev/full").open("wb", buffering=0) as full:
+    with pytest.raises(TokentailError) as told, whole_file(path, overwrite=False), Path("/dev/full").open("wb", buffering=0) as full:
         full.write(b"x")
     assert str(told.value).startswith(f"cannot write {path}: No space left on device (nothing was kept of it; ")
     assert list(tmp_path.iterdir()) == []
@@ -57,9 +57,9 @@ def test_an_error_while_writing_is_told(tmp_path: Path) -> None:
 def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
     """One that was there before, or was put there by somebody quicker."""
     path = tmp_path / "made"
-    with pytest.raises(OutputError, match="there is such a file already"), whole_file(path, overwrite=False):
+    with pytest.raises(TokentailError, match="there is such a file already"), whole_file(path, overwrite=False):
         path.write_bytes(b"theirs")
-    with pytest.raises(OutputError, match="there is such a file already"), whole_file(path, overwrite=False):
+    with pytest.raises(TokentailError, match="there is such a file already"), whole_file(path, overwrite=False):
         pytest.fail("it began to write")
     assert (list(tmp_path.iterdir()), path.read_bytes()) == ([path], b"theirs")
 
@@ -99,6 +99,6 @@ def test_a_place_that_cannot_hold_it(tmp_path: Path, name: str, why: str) -> Non
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(OutputError, match=why), whole_file(tmp_path / name, overwrite=True) as part:
+    with pytest.raises(TokentailError, match=why), whole_file(tmp_path / name, overwrite=True) as part:
         part.write_bytes(b"x")
     assert sorted(tmp_path.rglob("*")) == before

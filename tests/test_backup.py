@@ -20,7 +20,7 @@ from tokentail import database, prices
 from tokentail.backup import back_up
 from tokentail.cli import main
 from tokentail.database import SCHEMA_VERSION
-from tokentail.errors import OutputError, StoreError, UsageError
+from tokentail.errors import StoreError, TokentailError, UsageError
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
 from tokentail.verify import verify
@@ -229,7 +229,7 @@ def test_an_older_copy_catches_up(kept: Kept) -> None:
 def test_it_replaces_a_file_only_with_force(kept: Kept) -> None:
     """A copy that was asked for by mistake does not cost the one before."""
     kept.copy.write_bytes(b"another one")
-    with pytest.raises(OutputError, match="replace it with --force"):
+    with pytest.raises(TokentailError, match="replace it with --force"):
         back_up(kept.store, kept.copy, overwrite=False)
     assert kept.copy.read_bytes() == b"another one"
     back_up(kept.store, kept.copy, overwrite=True)
@@ -260,7 +260,7 @@ def test_a_database_in_use_is_no_target(kept: Kept) -> None:
     with closing(sqlite3.connect(kept.copy)) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("CREATE TABLE theirs (x)")
-        with pytest.raises(OutputError, match="a database in use"):
+        with pytest.raises(TokentailError, match="a database in use"):
             back_up(kept.store, kept.copy, overwrite=True)
         assert other.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
 

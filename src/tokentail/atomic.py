@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tokentail.errors import OutputError
+from tokentail.errors import TokentailError
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Where `path` is a link, that is the file that it leads to.
 
     Raises:
-        OutputError: there is no such folder, a file that may not be replaced, or no room.
+        TokentailError: there is no such folder, a file that may not be replaced, or no room.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(f".tokentail-{os.getpid()}-{os.urandom(4).hex()}.part")
@@ -39,20 +39,20 @@ def whole_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
         _sync(target.parent)
 
 
-def cannot_write(path: Path, why: str) -> OutputError:
+def cannot_write(path: Path, why: str) -> TokentailError:
     """What to tell a person whose file cannot be written."""
-    return OutputError(f"cannot write {path}: {why} (nothing was kept of it; free space, or name a file in another folder)")
+    return TokentailError(f"cannot write {path}: {why} (nothing was kept of it; free space, or name a file in another folder)")
 
 
 def _check_place(target: Path, path: Path, *, overwrite: bool) -> None:
     if not target.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {target.parent} (make it first, or name another one)")
+        raise TokentailError(f"cannot write {path}: there is no folder {target.parent} (make it first, or name another one)")
     if target.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder (name a file in it)")
+        raise TokentailError(f"cannot write {path}: it is a folder (name a file in it)")
     if target.exists() and not target.is_file():
-        raise OutputError(f"cannot write {path}: it is no regular file (name another one)")
+        raise TokentailError(f"cannot write {path}: it is no regular file (name another one)")
     if target.exists() and not overwrite:
-        raise OutputError(f"cannot write {path}: there is such a file already (name another one, or replace it with --force)")
+        raise TokentailError(f"cannot write {path}: there is such a file already (name another one, or replace it with --force)")
 
 
 def _sync(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokentail import database
 from tokentail.atomic import cannot_write, whole_file
-from tokentail.errors import OutputError, StoreError, UsageError
+from tokentail.errors import StoreError, TokentailError, UsageError
 
 STEP_PAGES = 256  # 1 MiB: between two steps Ctrl-C is heard
 _BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".fresh")  # what belongs to a store in use
@@ -29,7 +29,7 @@ def back_up(store: Path, target: Path, *, overwrite: bool) -> Backup:
 
     Raises:
         UsageError: the target is the store.
-        OutputError: the copy cannot be written.
+        TokentailError: the copy cannot be written.
         StoreError: there is no store, or it cannot be read, or it is damaged.
     """
     _check_is_another(store, target)
@@ -44,7 +44,7 @@ def back_up(store: Path, target: Path, *, overwrite: bool) -> Backup:
         except sqlite3.DatabaseError as error:
             raise _explained(error, store, target) from error
         if found != before:
-            raise OutputError(f"the copy {target} is not what the store holds: it was not kept (try again, on another disk)")
+            raise TokentailError(f"the copy {target} is not what the store holds: it was not kept (try again, on another disk)")
         return Backup(part.stat().st_size, before["replies"])
 
 
@@ -56,7 +56,7 @@ def _check_is_another(store: Path, target: Path) -> None:
         raise UsageError(f"cannot copy the store to {target}: that is the store itself (name another file)")
     # A write-ahead log that is not the file's own would be taken for it, and spoil it.
     if (log := Path(f"{place}-wal")).exists():
-        raise OutputError(f"cannot write {target}: {log} says that it is a database in use (name another file)")
+        raise TokentailError(f"cannot write {target}: {log} says that it is a database in use (name another file)")
 
 
 def _view(db: sqlite3.Connection) -> dict[str, int]:

@@ -6,7 +6,6 @@ TokentailError            1  something could not be read or written
 ├── StoreError            1  the store could not be opened, read or written
 │   ├── StoreNewerError   1  written by a newer tokentail
 │   └── StoreBusyError    1  another process holds it
-├── OutputError           1  a file that a person asked for could not be written
 └── UsageError            2  the command's words are off
     └── ConfigError       2  the file of settings cannot be used
 """
@@ -37,10 +36,6 @@ class StoreNewerError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process holds the store longer than we are ready to wait."""
-
-
-class OutputError(TokentailError):
-    """A file that a person asked for could not be written; none of it was kept."""
 
 
 class UsageError(TokentailError):

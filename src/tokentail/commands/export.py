@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tokentail.commands import options
-from tokentail.errors import OutputError, StoreError, UsageError
+from tokentail.errors import StoreError, TokentailError, UsageError
 from tokentail.reports import text
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
 
     kind, request, source, price_list = _format(args), _request(args), options.source(args), options.price_list(args)
     coordinator = UpdateCoordinator(source, options.store_path(args), prices=price_list, progress=options.progress())
-    aliases, on_terminal = dict(options.settings(args).projects.aliases), args.file == _STDOUT and sys.stdout.isatty()
+    aliases = dict(options.settings(args).projects.aliases)
     with options.ending_like_ctrl_c(), contextlib.closing(coordinator), _output(args) as begin:
 
         def ask(db: sqlite3.Connection, update: Update) -> Written:
             context = Context(price_list, update.started_at_ms, aliases=aliases)
-            return begin(lambda file: write(db, file, kind, request, context, on_terminal=on_terminal))
+            return begin(lambda file: write(db, file, kind, request, context))
 
         written, update = coordinator.answer(ask)
     if args.file != _STDOUT:
@@ -115,7 +115,7 @@ def _to_stdout(write: Callable[[BinaryIO], Written]) -> Written:
 
     Raises:
         StoreError: the store is damaged; what was written cannot be taken back.
-        OutputError: it cannot be written.
+        TokentailError: it cannot be written.
     """
     try:
         # By itself, not through sys.stdout, which would try once more at the end to write what cannot be written.
@@ -128,4 +128,4 @@ def _to_stdout(write: Callable[[BinaryIO], Written]) -> Written:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot write to stdout: {error.strerror or error} (what was written is not all; free space)") from error
+        raise TokentailError(f"cannot write to stdout: {error.strerror or error} (what was written is not all; free space)") from error

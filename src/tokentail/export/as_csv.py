@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from tokentail.export.rows import ExportRow, batches, columns_of
 from tokentail.periods import utc_text
@@ -15,23 +15,23 @@ _TEXTS, _TRUTHS = columns_of(str), columns_of(bool)
 _AT = ExportRow._fields.index("at")
 
 
-def csv_pieces(rows: Iterable[ExportRow], name: Callable[[str], str] = guarded) -> Iterator[bytes]:
-    """The file piece by piece, in UTF-8; `name` makes a text from a log harmless. What is unknown is an empty field."""
+def csv_pieces(rows: Iterable[ExportRow]) -> Iterator[bytes]:
+    """The file piece by piece, in UTF-8. What is unknown is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ExportRow._fields)
     for batch in batches(rows, _BATCH_ROWS):
-        writer.writerows(_fields(row, name) for row in batch)
+        writer.writerows(_fields(row) for row in batch)
         yield text.getvalue().encode()
         text.seek(0)
         text.truncate()
     yield text.getvalue().encode()  # the header, where there was no row
 
 
-def _fields(row: ExportRow, name: Callable[[str], str]) -> list[object]:
+def _fields(row: ExportRow) -> list[object]:
     fields: list[object] = list(row)
     for column in _TEXTS:
-        fields[column] = name(row[column])  # type: ignore[arg-type]  # those columns hold texts
+        fields[column] = guarded(row[column])  # type: ignore[arg-type]  # those columns hold texts
     for column in _TRUTHS:
         fields[column] = "true" if row[column] else "false"
     fields[_AT] = utc_text(row.at, digits="milliseconds")

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from tokentail.export.rows import ExportRow, export_rows
-from tokentail.reports import text
-from tokentail.reports.as_csv import guarded
 from tokentail.reports.build import scope_of
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
@@ -23,7 +21,7 @@ class Written(NamedTuple):
     hints: tuple[str, ...]  # for people: what a name that was asked for may have meant
 
 
-def write(db: sqlite3.Connection, file: BinaryIO, format: str, request: Request, context: Context, *, on_terminal: bool = False) -> Written:
+def write(db: sqlite3.Connection, file: BinaryIO, format: str, request: Request, context: Context) -> Written:
     """Write every row that the request means to a file, in parquet, csv or ndjson."""
     (cache,) = db.execute("PRAGMA cache_size").fetchone()
     db.execute(f"PRAGMA cache_size = {_CACHE}")
@@ -36,7 +34,7 @@ def write(db: sqlite3.Connection, file: BinaryIO, format: str, request: Request,
 
             write_parquet(rows, file, prices=context.prices.made_from)
         else:
-            for piece in _pieces(rows, format, on_terminal=on_terminal):
+            for piece in _pieces(rows, format):
                 file.write(piece)
     finally:
         if db.in_transaction:
@@ -45,11 +43,11 @@ def write(db: sqlite3.Connection, file: BinaryIO, format: str, request: Request,
     return Written(rows.count, scope.hints)
 
 
-def _pieces(rows: Iterable[ExportRow], format: str, *, on_terminal: bool) -> Iterator[bytes]:
+def _pieces(rows: Iterable[ExportRow], format: str) -> Iterator[bytes]:
     if format == "csv":
         from tokentail.export.as_csv import csv_pieces
 
-        return csv_pieces(rows, (lambda name: guarded(text.safe(name))) if on_terminal else guarded)
+        return csv_pieces(rows)
     from tokentail.export.as_ndjson import ndjson_pieces
 
     return ndjson_pieces(rows)

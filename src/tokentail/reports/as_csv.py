@@ -41,9 +41,14 @@ def report_csv(report: Report, *, breakdown: bool = False, agents: bool = False)
 
 def guarded(name: str) -> str:
     """A name from a log, such that no spreadsheet takes it for a formula and no terminal acts on it."""
-    # Line ends of other kinds than \n, too: many readers end a row there, and so would begin another one of our names' making.
-    name = "\n".join("\t".join(map(safe, line.split("\t"))) for line in name.split("\n"))
+    if not (name.isascii() and name.isprintable()):
+        name = _harmless(name)
     return f"'{name}" if name.startswith(_FORMULAS) else name
+
+
+def _harmless(name: str) -> str:
+    # Line ends of other kinds than \n, too: many readers end a row there, and so would begin another one of our names' making.
+    return "\n".join("\t".join(map(safe, line.split("\t"))) for line in name.split("\n"))
 
 
 def _lines(report: str, row: Row, *, breakdown: bool) -> Iterator[Mapping[str, object]]:
