@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tokentail import database, queries
 from tokentail.errors import StoreBusyError, StoreError
-from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
+from tokentail.model import Chunk, Listing, LogFile, Problem, ReplyChange, Update
+from tokentail.passes import PassCounter
 from tokentail.prices import PriceList
-from tokentail.salvage import records_of
 from tokentail.sources import LocalFolders
 from tokentail.store import Store
 from tokentail.tracker import FileTracker
+
+if TYPE_CHECKING:
+    from tokentail.renewal import Renewed, Tell
 
 HOT_EVERY_S = 1.0  # how often files are looked at that changed lately
 HEARTBEAT_S = 5.0  # how often a process that watches says so when it finds nothing
@@ -90,7 +92,7 @@ class UpdateCoordinator:
         """
         started, began = self._clock(), time.perf_counter()
         degraded: list[str] = []
-        counted = _Counter()
+        counted = PassCounter()
         try:
             with database.locked(self._path, wait_s=self._wait_s):
                 try:
@@ -129,6 +131,51 @@ class UpdateCoordinator:
         update.degraded[:0] = degraded
         return question(self.db, update), update
 
+    def change_store(self, work: Callable[[Store], Answer]) -> Answer:
+        """
+        Do something to the store while no other process ingests into it.
+
+        Raises:
+            StoreError: the store cannot be opened, read or written; or it was damaged and had to be replaced first.
+            StoreBusyError: another process holds it.
+        """
+        with database.locked(self._path, wait_s=self._wait_s):
+            try:
+                return work(self._ready_store())
+            except sqlite3.DatabaseError as error:
+                degraded: list[str] = []
+                self._replace_damaged(error, degraded)
+                raise StoreError(f"{degraded[0]} (nothing else was done: give the command again)") from error
+            finally:
+                self._known_version = -1  # what the tracker knows may be gone
+
+    def rebuild(self, *, keeps_old: bool = True, tell: Tell = lambda _: None) -> tuple[Renewed, Update]:
+        """
+        Make the store anew from the logs, with all that they no longer hold taken over from the old one.
+
+        Raises:
+            StoreError: it cannot be read or written, or the new one would count less: then the old one stays as it is.
+            StoreBusyError: another process holds it.
+        """
+        started, began = self._clock(), time.perf_counter()
+        degraded: list[str] = []
+        counted = PassCounter()
+
+        def made_anew() -> Renewed:
+            self._pass(None, degraded, PassCounter(), started, began)  # from here on it is known which logs are gone
+            return self._renewed(self._ready_store(), "before-rebuild", counted, keeps_old=keeps_old, by_other_rules=False, tell=tell)
+
+        with database.locked(self._path, wait_s=self._wait_s):
+            try:
+                renewed = made_anew()
+            except sqlite3.DatabaseError as error:
+                self._replace_damaged(error, degraded)
+                renewed = made_anew()
+            load_changes = self._changes_from(self._ready_store())
+        metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
+        problems = [*self._tracker.problems, *counted.problems]
+        return renewed, Update(int(started * 1000), metrics, problems, degraded, load_changes)
+
     def follow(self, stop: threading.Event) -> Iterator[Update]:
         """
         Updates until `stop` is set: one at once, then after every look, whether it found anything or not.
@@ -153,12 +200,12 @@ class UpdateCoordinator:
             self._reader = None
 
     def _pass(
-        self, hot: Iterable[LogFile] | None, degraded: list[str], counted: _Counter, started: float, began: float
+        self, hot: Iterable[LogFile] | None, degraded: list[str], counted: PassCounter, started: float, began: float
     ) -> Callable[[], list[ReplyChange]]:
         """Read what is new, and write down that we did; gives a way to load the changes."""
         store = self._ready_store()
         if store.has_old_rules:
-            store = self._rederive(degraded, counted)
+            store = self._rederive(store, degraded, counted)
         self._read_into(store, hot, counted)
         metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
         if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
@@ -166,7 +213,7 @@ class UpdateCoordinator:
             self._next_heartbeat = time.monotonic() + HEARTBEAT_S
         return self._changes_from(store)
 
-    def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: _Counter) -> None:
+    def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: PassCounter) -> None:
         store.trim_changes()
         for chunks in _batches(self._chunks(hot, counted)):
             applied = store.apply(chunks)
@@ -175,7 +222,7 @@ class UpdateCoordinator:
                 self._tracker.update_position(life)
         store.restate(self._tracker.persist())
 
-    def _chunks(self, hot: Iterable[LogFile] | None, counted: _Counter) -> Iterator[Chunk]:
+    def _chunks(self, hot: Iterable[LogFile] | None, counted: PassCounter) -> Iterator[Chunk]:
         """What every changed file gained; files that cannot be read are named and tried again by the next pass."""
         changes = list(self._tracker.check_changes(None if hot is None else self._restat(hot)))
         if not changes:
@@ -201,8 +248,12 @@ class UpdateCoordinator:
 
     def _ready_store(self) -> Store:
         """The open store, with a tracker that knows what it knows."""
-        is_new = self._store is None
-        store = self._store = self._store or self._open()
+        if self._store is not None and _identity(self._path) != self._opened:
+            self.close()  # another process has moved a damaged one aside
+            self._seen_change = None
+        if is_new := self._store is None:
+            self._store, self._opened = self._open(), _identity(self._path)
+        store = self._store
         # Another process may have moved the cursors since we looked.
         version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
         if is_new or version != self._known_version:
@@ -223,44 +274,34 @@ class UpdateCoordinator:
 
     def _replace_damaged(self, error: sqlite3.DatabaseError, degraded: list[str]) -> Store:
         """Start a new store with what can still be read of a damaged one; the pass that follows re-derives the rest."""
-        if not database.is_damaged(error):
-            raise StoreError(f"cannot read the store {self._path}: {error}") from error
-        with self._replacement("damaged") as (fresh, aside):
-            kept = fresh.keep(aside, records_of(self._path))
-        degraded.append(
-            f"the store was damaged ({error}): it was moved to {aside}, {kept} records were recovered from it, "
-            "and everything that is still in the logs was read again"
-        )
-        return self._reopened()
+        from tokentail import renewal  # hardly ever needed, as below
 
-    def _rederive(self, degraded: list[str], counted: _Counter) -> Store:
-        """Count everything that is still in the logs by the new rules; what is not is carried over as it was counted."""
-        with self._replacement("old-rules") as (fresh, aside):
-            self._tracker.restore([])
-            self._read_into(fresh, None, counted)
-            kept = fresh.keep(aside, (record for record in records_of(self._path) if not fresh.knows(record.group)))
-        degraded.append(f"the counting rules have changed: all logs were read again, and {kept} records kept whose logs are gone")
-        return self._reopened()
-
-    @contextlib.contextmanager
-    def _replacement(self, why: str) -> Iterator[tuple[Store, Path]]:
-        """A new store, and the name of the old one once the new one takes its place, which it does when all went well."""
         self.close()
-        # Made beside the old one, which stays in its place until all of it was taken over: the disk may be full.
-        aside, fresh = database.name_aside(self._path, why, self._clock), self._path.with_name(f"{self._path.name}.fresh")
-        for suffix in ("", "-wal", "-shm"):
-            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-        with contextlib.closing(self._open(fresh)) as store:
-            yield store, aside
-        database.exchange(self._path, aside, fresh)
+        self._seen_change = None  # changes are numbered anew
+        degraded.append(renewal.replace_damaged(self._path, self._open, error, self._clock))
+        return self._ready_store()
 
-    def _reopened(self) -> Store:
-        store = self._store = self._open()
-        self._opened = _identity(self._path)
-        self._tracker.restore(store.lives("live"), recall=lambda: store.lives("missing"))
-        self._known_version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
-        self._seen_change = queries.latest_change(store.connection)
-        return store
+    def _rederive(self, store: Store, degraded: list[str], counted: PassCounter) -> Store:
+        """Count everything that is still in the logs by the new rules; what is not is carried over as it was counted."""
+        renewed = self._renewed(store, "old-rules", counted, keeps_old=True, by_other_rules=True, tell=lambda _: None)
+        degraded.append(
+            f"the counting rules have changed: all logs were read again, and {renewed.carried} records kept whose logs are gone"
+        )
+        return self._ready_store()
+
+    def _renewed(self, store: Store, why: str, counted: PassCounter, *, keeps_old: bool, by_other_rules: bool, tell: Tell) -> Renewed:
+        """Make the store anew from the logs; it is closed afterwards."""
+        from tokentail import renewal
+
+        def read_logs(new: Store) -> None:
+            self._tracker.restore([])
+            self._read_into(new, None, counted)
+
+        origin = database.name_aside(self._path, why, self._clock)
+        try:
+            return renewal.renew(store, self._open, read_logs, origin=origin, keeps_old=keeps_old, by_other_rules=by_other_rules, tell=tell)
+        finally:
+            self.close()
 
     def _changes_from(self, store: Store | None) -> Callable[[], list[ReplyChange]]:
         """A way to load what changed since the update before, without what later updates will tell."""
@@ -273,33 +314,6 @@ class UpdateCoordinator:
         if filled and not self._was_empty:
             return lambda: [ReplyChange(last, "new", reply.key, reply) for reply in queries.replies_since(store.connection, 0)]
         return lambda: queries.changes_between(store.connection, first, last)
-
-
-class _Counter:
-    """Adds up a pass."""
-
-    def __init__(self) -> None:
-        self.files_read = 0
-        self.problems: list[Problem] = []
-        self._sums = dict.fromkeys(("bytes", "entries", "malformed", "new", "grown", "corrected", "gone"), 0)
-
-    def add(self, chunks: Sequence[Chunk], tally: object) -> None:
-        sums = self._sums
-        for chunk in chunks:
-            sums["bytes"] += chunk.bytes_read
-            sums["entries"] += len(chunk.seen_records)
-            sums["malformed"] += len(chunk.rejects)
-        for event in ("new", "grown", "corrected", "gone"):
-            sums[event] += getattr(tally, event)
-
-    def metrics(self, files_checked: int, took_s: float) -> Metrics:
-        sums = self._sums
-        return Metrics(
-            files_checked,
-            self.files_read,
-            *(sums["bytes"], sums["entries"], sums["new"], sums["grown"], sums["corrected"], sums["gone"], sums["malformed"]),
-            took_s,
-        )
 
 
 def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:

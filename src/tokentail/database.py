@@ -60,6 +60,23 @@ def open_for_writing(path: Path, *, migrations: Mapping[int, str] | None = None,
     return connection
 
 
+def make_empty(path: Path, *, page_bytes: int | None = None) -> None:
+    """
+    An empty file for a database, which only its owner may read.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if page_bytes is not None:
+            with closing(sqlite3.connect(path, isolation_level=None)) as made:
+                made.execute(f"PRAGMA page_size = {page_bytes}")
+                made.execute("VACUUM")
+    except (OSError, sqlite3.OperationalError) as error:
+        raise cannot_write(path, error) from error
+
+
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """
     A second connection to a store that exists.
@@ -92,6 +109,24 @@ def is_damaged(error: sqlite3.DatabaseError) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def wipe(connection: sqlite3.Connection, path: Path) -> None:
+    """
+    Write the whole file anew, so that no trace is left in it of what was deleted.
+
+    Raises:
+        StoreError: there is no room for that, or somebody reads for too long.
+    """
+    try:
+        connection.execute("VACUUM")
+        (is_blocked, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            f"traces of it may still be in the store's file {path}: {error} (make room, then `tokentail rebuild --discard`)"
+        ) from error
+    if is_blocked:
+        raise StoreError(f"traces of it are still in {path}-wal, which another process reads (they go when that ends)")
+
+
 def name_aside(path: Path, why: str, now: Callable[[], float] = time.time) -> Path:
     """A name for a store that is replaced, which no file has yet."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now()))
@@ -104,13 +139,15 @@ def name_aside(path: Path, why: str, now: Callable[[], float] = time.time) -> Pa
 
 
 def exchange(path: Path, aside: Path, fresh: Path) -> None:
-    """Rename a damaged store and its write-ahead log to `aside`, and `fresh`, which is closed, to its place. Nothing is deleted."""
+    """Give a damaged store and its write-ahead log the name `aside`, and put `fresh`, which is closed, into their place; delete nothing."""
     try:
-        for suffix in ("-wal", "-shm", ""):
+        # The log goes first: beside the new store it would be taken for the new one's, and spoil it.
+        for suffix in ("-wal", "-shm"):
             part = path.with_name(path.name + suffix)
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
-        fresh.rename(path)
+        _name_too(path, aside)
+        fresh.replace(path)
     except OSError as error:
         raise StoreError(f"cannot put a new store in the place of the damaged one, {path}: {error}") from error
 
@@ -164,6 +201,14 @@ def lock_holder(path: Path) -> int | None:
 
 def _named_in(handle: int) -> str:
     return os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+
+
+def _name_too(path: Path, aside: Path) -> None:
+    """A second name for a file that is about to be replaced, so that there is one under its own name at every moment."""
+    try:
+        aside.hardlink_to(path)
+    except OSError:  # not every file system can do that
+        path.rename(aside)
 
 
 def _try_lock(handle: int) -> bool:

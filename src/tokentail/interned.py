@@ -1,7 +1,8 @@
-"""The only place that knows how records and sightings become rows and back: names, owners, forms and tiers stand there by number."""
+"""The only place that knows how values become rows and back: names, owners, forms and tiers by number, packed numbers, names of files."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from array import array
@@ -162,3 +163,25 @@ def unpack_numbers(stored: bytes) -> array[int]:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
+
+
+def storable(number: int) -> int | bytes:
+    """SQLite's integers have 64 bits with a sign; some file systems number files beyond that, and some clocks are centuries off."""
+    return number if -(1 << 63) <= number < 1 << 63 else str(number).encode()
+
+
+def stored_name(name: str) -> str | bytes:
+    """A file's name as text, or as bytes where it is none: names are bytes, and not all of them are UTF-8."""
+    return name if name.isascii() or _is_text(name) else os.fsencode(name)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def name_of(stored: str | bytes) -> str:
+    return stored if isinstance(stored, str) else os.fsdecode(stored)

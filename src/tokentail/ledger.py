@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count, islice
 from operator import itemgetter
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
+from tokentail.merge import RecordKey
 from tokentail.model import Owner, Record, Tokens
 from tokentail.periods import QUARTER_MS
 from tokentail.summaries import summarize, summarize_all
 
-RecordKey = tuple[str, str, bool]  # group, request id, sidechain: what R10 keeps one record of
 Group = dict[RecordKey, Record]
 Touched = tuple[int, Owner]  # a quarter of an hour, and whose replies
 
@@ -57,16 +57,40 @@ class Ledger:
     def add(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
         """Join records into those that are there. Gives the records' ids and what it did to the replies."""
         self._next_id = self._free_id()
-        if self._next_id > 1:
+        if self._next_id > 1 or self._has_told():
             ids, tally = self._add(joined)
             summarize(self._connection, [(quarter, self._interned.owner(owner)) for quarter, owner in tally.touched])
             return ids, tally
-        # The first records of an empty store: nothing to tell the followers, who have seen nothing yet.
+        # The first records of a new store: nothing to tell the followers, who have seen nothing yet.
         with self._indexes_made_afterwards() if len(joined) > _MANY else _as_they_are():
             ids, tally = self._add(joined)
         tally.changes.clear()
         summarize_all(self._connection)
         return ids, tally
+
+    def remove(self, group: str, replies: Collection[str]) -> tuple[dict[RecordKey, int], Tally]:
+        """
+        Take the requests of some of a group's replies out of it, and resolve the rest anew; with the last reply the replays go, too.
+
+        Gives the records with the ids that they had, and what it did to the replies.
+        """
+        ids, known = self._load(group)
+        old = merge.resolve(known.values())
+        parts = merge.messages(known.values())
+        leaving = {record.request_id for key, part in parts.items() if key in replies for record in part}
+        rest = {} if parts.keys() <= set(replies) else {key: record for key, record in known.items() if key[1] not in leaving}
+        new = merge.resolve(rest.values()) if rest else {}
+        for key in old:
+            self._delete_reply(self._reply_id(key))
+        self._connection.execute("DELETE FROM records WHERE group_text = ?", (group,))
+        if len(rest) > 1:
+            self._write_records(rest.values(), ids)
+        # A lone record and its reply share their id.
+        for record_key, (key, message) in zip(rest, new.items(), strict=False):
+            self._write_reply(ids[record_key], key, message)
+        tally = Tally()
+        _tell(old, new, tally)
+        return {key: number for key, number in ids.items() if key not in rest}, tally
 
     def summarize_all(self) -> None:
         """Compute every summary and every price tier anew."""
@@ -138,8 +162,7 @@ class Ledger:
         old_ids = {key: self._reply_id(key) for key in old}
         ids = {key: ids.get(key) or self._take_id() for key in after}
         if len(after) > 1:
-            rows = [(ids[key], record.group, *self._interned.row(record)) for key, record in after.items()]
-            self._connection.executemany(_INSERT_RECORD, rows)
+            self._write_records(after.values(), ids)
         for key in old.keys() - new.keys():
             self._delete_reply(old_ids[key])
         # So that a lone record and its reply share their id; what is left over goes to the replies of a split.
@@ -150,11 +173,18 @@ class Ledger:
                 continue
             reply_id = old_ids[key] if key in old else self._reply_id_among(free)
             self._delete_reply(reply_id)
-            tier = self._interned.tier(message.form, message.tokens)
-            self._connection.execute(_INSERT_REPLY, (reply_id, key, *self._interned.row(message), tier))
-            self._write_extras(reply_id, message)
+            self._write_reply(reply_id, key, message)
         _tell(old, new, tally)
         return ids
+
+    def _write_records(self, records: Iterable[Record], ids: dict[RecordKey, int]) -> None:
+        rows = [(ids[record[:3]], record.group, *self._interned.row(record)) for record in records]
+        self._connection.executemany(_INSERT_RECORD, rows)
+
+    def _write_reply(self, reply_id: int, key: str, message: Record) -> None:
+        tier = self._interned.tier(message.form, message.tokens)
+        self._connection.execute(_INSERT_REPLY, (reply_id, key, *self._interned.row(message), tier))
+        self._write_extras(reply_id, message)
 
     def _reply_id(self, key: str) -> int:
         return int(self._connection.execute("SELECT id FROM replies WHERE key = ?", (key,)).fetchone()[0])
@@ -176,6 +206,10 @@ class Ledger:
             for extra in merge.form_of(message.form).extras
         ]
         self._connection.executemany(_INSERT_EXTRA, rows)
+
+    def _has_told(self) -> bool:
+        """Was any change ever written down? Then there are followers who know what was forgotten since."""
+        return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'changes')").fetchone()[0])
 
     def _free_id(self) -> int:
         """Records and replies draw their ids from one sequence."""

@@ -21,6 +21,9 @@ INPUT, OUTPUT, CACHE_READ, WRITE_5M, WRITE_1H, WRITE_TOTAL, THINKING = map(chr, 
 _ZEROS = dict.fromkeys(range(1, 8), "0")
 
 
+RecordKey = tuple[str, str, bool]  # group, request id, sidechain: what R10 keeps one record of
+
+
 class Form(NamedTuple):
     """What a usage object says besides its counters."""
 
@@ -45,27 +48,32 @@ def join(one: Record, other: Record) -> Record:
 
 
 def resolve(records: Iterable[Record]) -> dict[str, Record]:
+    """The messages that one group of records amounts to (R3), by reply key: each one the join of its records."""
+    return {key: _message(part) for key, part in messages(records).items()}
+
+
+def messages(records: Iterable[Record]) -> dict[str, list[Record]]:
     """
-    The messages that one group of records amounts to (R3), by reply key: each one the join of its records.
+    Which records of one group make which message (R3), by reply key.
 
     One request id or none: one message. Several: a message each, and records without a request id join the smallest one.
-    Sidechain records under another request id are replays, dropped when the group has any other record.
+    Sidechain records under another request id are replays, in no message when the group has any other record.
     """
     records = list(records)
     prefix = escape(records[0].group)
     own = [record for record in records if not record.sidechain]
     requests = sorted({record.request_id for record in own if record.request_id})
     if not own:
-        return {prefix: _message(records)}
+        return {prefix: records}
     if len(requests) <= 1:
-        return {prefix: _message([record for record in records if not record.sidechain or record.request_id in requests])}
+        return {prefix: [record for record in records if not record.sidechain or record.request_id in requests]}
     parts: dict[str, list[Record]] = {request: [] for request in requests}
     for record in records:
         if record.request_id in parts:
             parts[record.request_id].append(record)
         elif not record.sidechain:
             parts[requests[0]].append(record)
-    return {f"{prefix}/{escape(request)}": _message(part) for request, part in parts.items()}
+    return {f"{prefix}/{escape(request)}": part for request, part in parts.items()}
 
 
 def reply(key: str, message: Record) -> Reply:

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -69,6 +69,18 @@ class Recount(NamedTuple):
     files: int  # that were read to their end
     bytes_read: int
     sightings: dict[str, list[Place]]  # key of a reply -> every line of its group, dropped replays too
+    groups: dict[str, list[_Record]]  # K of R3 -> what it was resolved from
+
+    @property
+    def requests(self) -> set[tuple[str, str]]:
+        """Every K of R3 with every request id that it has lines of, "" for none."""
+        return {(group, record.request) for group, records in self.groups.items() for record in records}
+
+    def without(self, requests: Collection[tuple[str, str]]) -> Recount:
+        """The same as if the logs had no line of these."""
+        kept = {group: [record for record in records if (group, record.request) not in requests] for group, records in self.groups.items()}
+        replies, sightings = _resolve_all({group: records for group, records in kept.items() if records})
+        return self._replace(replies=replies, sightings=sightings, groups=kept)
 
 
 def recount(source: Source, *, piece_bytes: int = PIECE_BYTES) -> Recount:
@@ -80,16 +92,12 @@ def recount(source: Source, *, piece_bytes: int = PIECE_BYTES) -> Recount:
             tally.add_file(source, file, piece_bytes)
         except OSError as error:
             tally.problems.append(Problem(file.path, error.strerror or str(error)))
-    replies: list[Reply] = []
-    sightings: dict[str, list[Place]] = {}
-    for group, records in tally.groups.items():
-        places = sorted({record.place for record in records})
-        for key, kept in _messages(group, records):
-            replies.append(_resolve(key, kept))
-            sightings[key] = places
-    replies.sort(key=lambda reply: (reply.at_ms, reply.key))
+    replies, sightings = _resolve_all(tally.groups)
     names = {slug: cwd for slug, (_, cwd) in tally.names.items()}
-    return Recount(replies, names, tally.malformed_lines, tally.rejects, tally.problems, tally.files, tally.bytes_read, sightings)
+    return Recount(
+        *(replies, names, tally.malformed_lines, tally.rejects, tally.problems),
+        *(tally.files, tally.bytes_read, sightings, tally.groups),
+    )
 
 
 class _Record(NamedTuple):
@@ -386,6 +394,19 @@ def _home(file: LogFile) -> _Home:
 
 
 # From records to replies (R3, R4, R7, R8)
+
+
+def _resolve_all(groups: Mapping[str, list[_Record]]) -> tuple[list[Reply], dict[str, list[Place]]]:
+    """All replies by time and key, and the lines of each one's group."""
+    replies: list[Reply] = []
+    sightings: dict[str, list[Place]] = {}
+    for group, records in groups.items():
+        places = sorted({record.place for record in records})
+        for key, kept in _messages(group, records):
+            replies.append(_resolve(key, kept))
+            sightings[key] = places
+    replies.sort(key=lambda reply: (reply.at_ms, reply.key))
+    return replies, sightings
 
 
 def _messages(group: str, records: list[_Record]) -> Iterator[tuple[str, list[_Record]]]:

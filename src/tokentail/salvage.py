@@ -1,4 +1,4 @@
-"""The only place that reads a damaged store: every record that can still be had from it."""
+"""The only place that reads a damaged store: every record that can still be had from it, and what it was told to forget."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokentail import merge
+from tokentail.forgotten import MARK_BYTES
 from tokentail.interned import COLUMNS, Interned
 from tokentail.model import MAX_COUNT, Owner, Record
 
@@ -15,19 +16,17 @@ _COLUMNS = ", ".join(COLUMNS)
 _COUNTS = slice(COLUMNS.index("input"), COLUMNS.index("form"))
 _STRIDE = 16  # ids; a page holds more rows than that
 _LONGEST_GAP = 100_000  # ids
+_PREFIXES = 1 << 16  # of hashes; less than a page holds
 
 
 def records_of(path: Path) -> Iterator[Record]:
     """The records of a store, as far as its pages can be read; nothing when it is no database at all."""
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.DatabaseError:
+    connection = _opened(path)
+    if connection is None:
         return
-    try:
-        connection.execute("SELECT count(*) FROM replies, records WHERE replies.id < 0")
-    except sqlite3.DatabaseError:
+    if not _can_be_read(connection, "replies, records WHERE replies.id < 0"):
         connection.close()
-        return  # not even the list of tables can be read
+        return  # nothing to begin with
     try:
         interned = _Rescued(connection)
         several: set[str] = set()
@@ -42,6 +41,61 @@ def records_of(path: Path) -> Iterator[Record]:
                     yield record._replace(request_id=request_id, sidechain=False) if request_id else record
     finally:
         connection.close()
+
+
+def forgotten_of(path: Path) -> Iterator[tuple[bytes, int]]:
+    """The hashes of what the store was told to forget, with the moments, as far as its pages can be read; some may come twice."""
+    connection = _opened(path)
+    if connection is None:
+        return
+    try:
+        if _can_be_read(connection, "forgotten"):
+            yield from _marks(connection, b"", None)
+            return
+        for prefix in range(_PREFIXES):
+            following = (prefix + 1).to_bytes(2) if prefix + 1 < _PREFIXES else None
+            yield from _marks(connection, prefix.to_bytes(2), following)
+    finally:
+        connection.close()
+
+
+def has_all_forgotten(path: Path) -> bool:
+    """Can all be read that the store was told to forget?"""
+    connection = _opened(path)
+    if connection is None:
+        return False
+    try:
+        return _can_be_read(connection, "forgotten")
+    finally:
+        connection.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection | None:
+    """A connection to read by; None where not even the list of tables can be read."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.DatabaseError:
+        return None
+    if not _can_be_read(connection, "sqlite_master"):
+        connection.close()
+        return None
+    return connection
+
+
+def _can_be_read(connection: sqlite3.Connection, rows: str) -> bool:
+    """Can all of these rows be gone through?"""
+    try:
+        connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+def _marks(connection: sqlite3.Connection, first: bytes, end: bytes | None) -> Iterator[tuple[bytes, int]]:
+    query = "SELECT hash, at_ms FROM forgotten WHERE hash >= ?1 AND (?2 IS NULL OR hash < ?2) ORDER BY hash"
+    for mark, at_ms in _sound_rows(connection, query, (first, end)):
+        if isinstance(mark, bytes) and len(mark) == MARK_BYTES and type(at_ms) is int:
+            yield mark, at_ms
 
 
 class _Rescued(Interned):
@@ -75,10 +129,10 @@ def _pairs(connection: sqlite3.Connection, query: str) -> Iterator[tuple[int, st
             yield number, text
 
 
-def _sound_rows(connection: sqlite3.Connection, query: str) -> Iterator[tuple[Any, ...]]:
+def _sound_rows(connection: sqlite3.Connection, query: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Rows until a damaged page."""
     try:
-        yield from connection.execute(query)
+        yield from connection.execute(query, values)
     except sqlite3.DatabaseError:
         return
 

@@ -169,7 +169,7 @@ CREATE TABLE days (
 
 -- What a person had purged: the hashes of its groups of records, so that reading their lines again brings nothing back.
 CREATE TABLE forgotten (
-    hash BLOB PRIMARY KEY,               -- of the group, 16 bytes
+    hash BLOB PRIMARY KEY,               -- 16 bytes: of the group, or of a request in one that several requests share
     at_ms INTEGER NOT NULL               -- when it was purged
 ) WITHOUT ROWID;
 

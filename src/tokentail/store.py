@@ -9,15 +9,19 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tokentail import database, merge
+from tokentail import database, forgotten, merge
 from tokentail.errors import StoreError
-from tokentail.interned import COLUMNS, Interned, pack_numbers, unpack_numbers
-from tokentail.ledger import Group, Ledger, RecordKey, Tally
+from tokentail.interned import COLUMNS, Interned, name_of, pack_numbers, storable, stored_name, unpack_numbers
+from tokentail.ledger import Group, Ledger, Tally
+from tokentail.merge import RecordKey
 from tokentail.model import RULES_VERSION, START, Change, Chunk, Cursor, Life, LogFile, Record
+
+if TYPE_CHECKING:
+    from tokentail.forget import Choice
 
 MAX_REJECTS = 1000  # named a file life; all are counted
 MAX_CHANGES = 50_000  # kept for processes that follow
@@ -56,6 +60,7 @@ class Store:
         self._thresholds = tuple(thresholds)
         self._clock = clock
         self._interned = Interned(connection, self._thresholds)
+        self._known_version = -1
         self._last: tuple[Change, Life, int] | None = None
         self._check_meta()
 
@@ -63,7 +68,7 @@ class Store:
         """Every file life of these states, one or two; without any, of those that have not ended: live and missing."""
         new = tuple.__new__  # ten thousand files are usual, and this makes a named tuple without a call into Python
         return [
-            new(Life, (row[0], new(LogFile, (*map(_name, row[1:4]), *map(int, row[4:9]))), row[9], new(Cursor, row[10:])))
+            new(Life, (row[0], new(LogFile, (*map(name_of, row[1:4]), *map(int, row[4:9]))), row[9], new(Cursor, row[10:])))
             if bytes in map(type, row[1:9])
             else new(Life, (row[0], new(LogFile, row[1:9]), row[9], new(Cursor, row[10:])))
             for row in self.connection.execute(_SELECT_LIVES, ((states or ("live", "missing")) * 2)[:2])
@@ -78,9 +83,13 @@ class Store:
         Raises:
             StoreError: the store cannot be written; nothing of this call was kept.
         """
-        with self._transaction():
+        with self.transaction():
+            joined = _join_all(chain.from_iterable(chunk.records for chunk in chunks))
+            if gone := forgotten.among(self.connection, joined):
+                chunks = [forgotten.without(chunk, gone) for chunk in chunks]
+                joined = {key: record for key, record in joined.items() if key not in gone}
             lives = self._place(chunks)
-            ids, tally = Ledger(self.connection, self._interned).add(_join_all(chunks))
+            ids, tally = Ledger(self.connection, self._interned).add(joined)
             self._write_sightings(chunks, lives, ids)
             self._write_rejects(chunks, lives)
             self._write_folders(chunks)
@@ -91,7 +100,7 @@ class Store:
         """Drop the oldest changes. Before a pass, not in it: however much one pass changes, its followers are told all of it."""
         first, last = self.connection.execute("SELECT (SELECT min(seq) FROM changes), (SELECT max(seq) FROM changes)").fetchone()
         if first is not None and last - first >= MAX_CHANGES:
-            with self._transaction():
+            with self.transaction():
                 self.connection.execute("DELETE FROM changes WHERE seq <= ?", (last - MAX_CHANGES,))
 
     def keep(self, origin: Path, records: Iterable[Record]) -> int:
@@ -106,7 +115,7 @@ class Store:
         iterator = iter(records)
         restarted = True
         while batch := list(islice(iterator, MAX_CHANGES)):
-            unique = list(_join_all([Chunk(change, restarted, count, START, records=batch)]).values())
+            unique = list(_join_all(batch).values())
             numbers = array("I", range(len(unique)))
             chunk = Chunk(change, restarted, count, START, unique, numbers, array("I", [0] * len(unique)))
             self.restate([self.apply([chunk]).lives[0]._replace(state="missing")])
@@ -114,29 +123,77 @@ class Store:
             restarted = False
         return count
 
+    def adopt(self, records: Iterable[Record]) -> dict[RecordKey, int]:
+        """Join records whose lines the caller notes; gives their ids. What was forgotten gets none."""
+        with self.transaction():
+            joined = _join_all(records)
+            for key in forgotten.among(self.connection, joined):
+                del joined[key]
+            ids, tally = Ledger(self.connection, self._interned).add(joined)
+            self._write_changes(tally.changes)
+        return ids
+
+    def keep_forgotten(self, marks: Iterable[tuple[bytes, int]]) -> None:
+        """Take over what another store was told to forget, and when."""
+        with self.transaction():
+            forgotten.remember(self.connection, marks)
+
+    def forget(self, choice: Choice) -> int:
+        """
+        Remove the chosen replies, and remember that they were, so that no read brings them back. Gives how many they were.
+
+        Raises:
+            StoreError: the store cannot be written; nothing of this call was kept.
+        """
+        from tokentail.forget import purge  # hardly ever needed
+
+        self.connection.execute("PRAGMA secure_delete = 1")
+        with self.transaction():
+            count = purge(self.connection, self._interned, choice, int(self._clock() * 1000))
+        self._interned = Interned(self.connection, self._thresholds)
+        return count
+
     def restate(self, lives: Iterable[Life]) -> None:
         """Write file lives whose state changed without a read: gone, or back again."""
         rows = [(life.state, life.id) for life in lives]
         if rows:
-            with self._transaction():
+            with self.transaction():
                 self.connection.executemany("UPDATE files SET state = ? WHERE id = ?", rows)
 
     def add_pass(self, at_ms: int, metrics: dict[str, object], *, idle: bool) -> None:
         """Keep the metrics of a pass; of those that found nothing only the newest one stays."""
-        with self._transaction():
+        with self.transaction():
             if idle:
                 self.connection.execute("DELETE FROM passes WHERE idle")
             row = (at_ms, os.getpid(), idle, json.dumps(metrics))
             self.connection.execute("INSERT INTO passes (at_ms, process, idle, metrics) VALUES (?, ?, ?, ?)", row)
             self.connection.execute("DELETE FROM passes WHERE id <= (SELECT max(id) FROM passes) - ?", (MAX_PASSES,))
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """
+        All or nothing, for whoever writes with the lock held.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._refresh()
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            # What was interned in this transaction is gone: its numbers must not be used again.
+            self._interned = Interned(self.connection, self._thresholds)
+            self._last = None
+            if isinstance(error, sqlite3.DatabaseError) and not database.is_damaged(error):
+                raise database.cannot_write(self.path, error) from error
+            raise
+
     def close(self) -> None:
         self.connection.close()
-
-    def knows(self, group: str) -> bool:
-        """Are there records of that group?"""
-        query = "SELECT EXISTS (SELECT 1 FROM replies WHERE key = ?) OR EXISTS (SELECT 1 FROM records WHERE group_text = ?)"
-        return bool(self.connection.execute(query, (merge.escape(group), group)).fetchone()[0])
 
     def check_list(self) -> None:
         """
@@ -160,28 +217,17 @@ class Store:
         self.has_old_rules = found.get("rules_version", wanted["rules_version"]) != wanted["rules_version"]
         if found == wanted:
             return
-        with self._transaction():
+        with self.transaction():
             missing = [(name, value) for name, value in wanted.items() if name not in found or name == "thresholds"]
             self.connection.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", missing)
             if found.get("thresholds", wanted["thresholds"]) != wanted["thresholds"]:
                 Ledger(self.connection, self._interned).summarize_all()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing."""
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            yield
-            self.connection.execute("COMMIT")
-        except BaseException as error:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            # What was interned in this transaction is gone: its numbers must not be used again.
-            self._interned = Interned(self.connection, self._thresholds)
-            self._last = None
-            if isinstance(error, sqlite3.DatabaseError) and not database.is_damaged(error):
-                raise database.cannot_write(self.path, error) from error
-            raise
+    def _refresh(self) -> None:
+        """Another process may have had names forgotten, and given their numbers to others."""
+        version = int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+        if version != self._known_version:
+            self._interned, self._known_version = Interned(self.connection, self._thresholds), version
 
     def _place(self, chunks: Sequence[Chunk]) -> list[Life]:
         """Write each chunk's file and cursor; a restarted file gets a new life and its old one ends, as does one that the file replaces."""
@@ -215,8 +261,8 @@ class Store:
         return change.life, int(row[0])
 
     def _file_row(self, life: Life, malformed: int) -> tuple[object, ...]:
-        names = map(_stored_name, life.file[:3])
-        return (life.id, *names, life.state, *map(_storable, life.file[3:]), *life.cursor, malformed, int(self._clock() * 1000))
+        names = map(stored_name, life.file[:3])
+        return (life.id, *names, life.state, *map(storable, life.file[3:]), *life.cursor, malformed, int(self._clock() * 1000))
 
     def _write_sightings(self, chunks: Sequence[Chunk], lives: Sequence[Life], ids: dict[RecordKey, int]) -> None:
         rows = []
@@ -284,33 +330,10 @@ class Store:
             self.connection.executemany("INSERT INTO changes (event, key) VALUES (?, ?)", changes)
 
 
-def _join_all(chunks: Sequence[Chunk]) -> Group:
+def _join_all(records: Iterable[Record]) -> Group:
     joined: Group = {}
-    for chunk in chunks:
-        for record in chunk.records:
-            key = record[:3]
-            known = joined.get(key)
-            joined[key] = record if known is None else merge.join(known, record)
+    for record in records:
+        key = record[:3]
+        known = joined.get(key)
+        joined[key] = record if known is None else merge.join(known, record)
     return joined
-
-
-def _storable(number: int) -> int | bytes:
-    """SQLite's integers have 64 bits with a sign; some file systems number files beyond that, and some clocks are centuries off."""
-    return number if -(1 << 63) <= number < 1 << 63 else str(number).encode()
-
-
-def _stored_name(name: str) -> str | bytes:
-    """A file's name as text, or as bytes where it is none: names are bytes, and not all of them are UTF-8."""
-    return name if name.isascii() or _is_text(name) else os.fsencode(name)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _name(stored: str | bytes) -> str:
-    return stored if isinstance(stored, str) else os.fsdecode(stored)

@@ -12,6 +12,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from tokentail import merge, periods, queries
+from tokentail.forgotten import among
 from tokentail.interned import unpack_numbers
 from tokentail.model import Record, Reply
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
@@ -34,6 +35,7 @@ class Verdict(NamedTuple):
     only_deleted: int  # replies whose every line stood in files that are gone
     only_rewritten: int  # replies whose every line was removed by a rewrite
     differences: list[Difference]
+    forgotten: int = 0  # of the replies in the logs: on purpose, so that the store must not have them
 
     @property
     def agrees(self) -> bool:
@@ -49,13 +51,14 @@ def verify(db: sqlite3.Connection, recount: Recount) -> Verdict:
     """
     stored = {reply.key: reply for reply in queries.replies_since(db, 0)}
     states = _states(db)
-    found = {reply.key: reply for reply in recount.replies}
+    kept = _without_forgotten(db, recount)
+    found = {reply.key: reply for reply in kept.replies}
     differences = []
     for key, reply in found.items():
         group = merge.group_of_key(key)
         why = _compare(stored.get(key), reply)
         if why and not (states[group] - {"live"} and _is_beyond(queries.records_of(db, group), reply)):
-            differences.append(Difference(key, why, recount.sightings.get(key, [])))
+            differences.append(Difference(key, why, kept.sightings.get(key, [])))
     in_logs = {merge.group_of_key(key) for key in found}
     deleted = rewritten = 0
     for key in stored.keys() - found.keys():
@@ -66,13 +69,15 @@ def verify(db: sqlite3.Connection, recount: Recount) -> Verdict:
             deleted += "missing" in states[group]
             rewritten += "missing" not in states[group]
     differences += _wrong_summaries(db, stored.values())
-    return Verdict(len(found), len(stored), deleted, rewritten, sorted(differences))
+    forgotten = len(recount.replies) - len(kept.replies)
+    return Verdict(len(recount.replies), len(stored), deleted, rewritten, sorted(differences), forgotten)
 
 
 def verdict_text(verdict: Verdict, recount: Recount) -> str:
     """The verdict for people, with the lines that explain each difference and the lines that could not be read."""
     lines = [
         f"The logs hold {verdict.replies_in_logs:,} replies ({recount.files:,} files, {recount.bytes_read / 1e6:,.1f} MB).",
+        *([f"  {verdict.forgotten:,} of them were forgotten on purpose."] if verdict.forgotten else []),
         f"The store holds {verdict.replies_in_store:,} replies.",
         f"  {verdict.only_deleted:,} of them stand only in files that are gone.",
         f"  {verdict.only_rewritten:,} of them stand only in lines that a rewrite removed.",
@@ -87,6 +92,12 @@ def verdict_text(verdict: Verdict, recount: Recount) -> str:
         lines.append(f"  {difference.key}: {difference.why}")
         lines += [f"    {place.path}: at byte {place.offset_bytes}" for place in difference.places[:10]]
     return "\n".join(lines)
+
+
+def _without_forgotten(db: sqlite3.Connection, recount: Recount) -> Recount:
+    """What the logs give when the lines are left out that the store was told to forget."""
+    gone = among(db, [(group, request, False) for group, request in recount.requests])
+    return recount.without({key[:2] for key in gone}) if gone else recount
 
 
 def _compare(stored: Reply | None, found: Reply) -> str:

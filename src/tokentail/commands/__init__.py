@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, Command] = {
     "prices": Command("prices", "what tokens cost, and which of your models have no price"),
     "verify": Command("verify", "hold the store against a full re-read"),
     "status": Command("status", "what is tracked and how well"),
+    "rebuild": Command("rebuild", "make the store anew from the logs"),
+    "forget": Command("forget", "remove replies for good, so that no log brings them back"),
     "config": Command("config", "the settings: where they are, what they are, whether they are sound"),
     "completion": Command("completion", "a script that completes these words in your shell"),
     "export": Command("export", "every reply as a row, as Parquet, CSV or NDJSON"),

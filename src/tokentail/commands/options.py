@@ -156,6 +156,24 @@ def explain_emptiness(logs: LocalFolders, *, has_period: bool) -> None:
     print(text_lines, file=sys.stderr)
 
 
+@contextlib.contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """A line on a terminal that says what is being done; it is gone at the end."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+
+    def show(step: str) -> None:
+        sys.stderr.write(f"\r\x1b[K{step} …")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
 def progress() -> Callable[[int, int], None] | None:
     """A progress bar on a terminal, for long reads only."""
     if not sys.stderr.isatty():

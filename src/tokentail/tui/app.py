@@ -174,7 +174,7 @@ class LiveScreen(App[None]):
 
     def _show(self) -> None:
         snapshot = self._snapshot
-        if snapshot is None:
+        if snapshot is None or not self.screen_stack:  # nothing was seen yet, or the person has left meanwhile
             return
         screen = self.screen_stack[0]
         screen.query_one(Chart).show(snapshot.hour)

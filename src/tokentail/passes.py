@@ -1,0 +1,34 @@
+"""The only place that adds up what a pass over the logs did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokentail.model import Chunk, Metrics, Problem
+
+
+class PassCounter:
+    """Adds up a pass."""
+
+    def __init__(self) -> None:
+        self.files_read = 0
+        self.problems: list[Problem] = []
+        self._sums = dict.fromkeys(("bytes", "entries", "malformed", "new", "grown", "corrected", "gone"), 0)
+
+    def add(self, chunks: Sequence[Chunk], tally: object) -> None:
+        sums = self._sums
+        for chunk in chunks:
+            sums["bytes"] += chunk.bytes_read
+            sums["entries"] += len(chunk.seen_records)
+            sums["malformed"] += len(chunk.rejects)
+        for event in ("new", "grown", "corrected", "gone"):
+            sums[event] += getattr(tally, event)
+
+    def metrics(self, files_checked: int, took_s: float) -> Metrics:
+        sums = self._sums
+        return Metrics(
+            files_checked,
+            self.files_read,
+            *(sums["bytes"], sums["entries"], sums["new"], sums["grown"], sums["corrected"], sums["gone"], sums["malformed"]),
+            took_s,
+        )
