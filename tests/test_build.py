@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -255,6 +256,36 @@ def test_a_name_that_means_nothing_is_answered_with_near_ones() -> None:
         "no project is called '-home-dev-ap' (did you mean '-home-dev-app'?)",
         f"no model is called 'opus' (did you mean '{MODEL}'?)",
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "hint"),
+    [
+        ({"since": date(2027, 1, 1)}, "the period begins in the future (2027-01-01; today is 2026-11-02)"),
+        ({"since": date(2026, 10, 26)}, "the period begins after the last usage, which was on 2026-10-25"),
+        ({"until": date(2026, 10, 23)}, "the period ends before the first usage, which was on 2026-10-24"),
+        (
+            {"since": date(2026, 10, 25), "projects": ("-home-*",)},
+            "the period begins after the last usage of what was chosen, which was on 2026-10-24",
+        ),
+        (
+            {"until": date(2026, 10, 24), "models": ("*haiku*",)},
+            "the period ends before the first usage of what was chosen, which was on 2026-10-25",
+        ),
+    ],
+)
+def test_a_period_without_usage_says_why(chosen: dict[str, Any], hint: str) -> None:
+    """In the days of the report's zone, and by what was chosen."""
+    haiku = record("msg_2", at_ms=AUTUMN + 12 * HOUR_MS, model="claude-haiku-4-5", owner=Owner(False, False, "s", "-b", ""))
+    report = stored(Request("weekly", ZoneInfo("America/New_York"), **chosen), record(at_ms=AUTUMN - DAY_MS + 4 * HOUR_MS), haiku)
+    assert (report.rows, report.hints) == ((), (hint,))
+
+
+@pytest.mark.parametrize("lines", [[], [record("msg_1", at_ms=AUTUMN), record("msg_2", at_ms=AUTUMN + 9 * DAY_MS)]])
+def test_a_period_without_usage_that_nothing_is_known_of(lines: list[Record]) -> None:
+    """Before any usage, and between some and some, there is nothing to say."""
+    report = stored(Request("daily", BERLIN, since=date(2026, 10, 27), until=date(2026, 10, 28)), *lines)
+    assert (report.rows, report.hints) == ((), ())
 
 
 def test_a_model_is_found_by_its_name_in_the_price_list() -> None:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "tokentail"
 
 # From bottom to top. A folder (formats, reports, ...) is one name. A module that is still to come may have its row already.
 ROWS = (
-    ("model", "errors", "digest"),
+    ("model", "errors", "digest", "spelling"),
     ("periods", "merge", "projects", "atomic"),
     ("sources", "formats", "prices", "database", "interned", "summaries", "config", "forgotten"),
     ("ledger", "salvage"),

@@ -6,8 +6,10 @@ import itertools
 import os
 import re
 import time
+import zoneinfo
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -295,12 +297,60 @@ def test_what_is_no_zone(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Europe/Berln", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("EUROPE/BERLIN", "Europe/Berlin"),
+        ("Berlin", "Europe/Berlin"),
+        ("New York", "America/New_York"),
+        ("Asia/Calcuta", "Asia/Calcutta"),
+    ],
+)
+def test_a_zone_that_is_nearly_one(name: str, meant: str) -> None:
+    """What was perhaps meant is named."""
+    with pytest.raises(UsageError, match=rf"\(use an IANA name like Europe/Berlin or UTC; did you mean '{meant}'\?\)$"):
+        periods.parse_zone(name)
+
+
+@pytest.mark.parametrize("name", ["", "CEST", "IST", "GMT+2", "qqqqqq"])
+def test_a_zone_that_is_like_none(name: str) -> None:
+    """Nothing is guessed where nothing is near; short forms mean zones that are not spelt like them."""
+    with pytest.raises(UsageError, match=r"\(use an IANA name like Europe/Berlin or UTC\)$"):
+        periods.parse_zone(name)
+
+
+@pytest.mark.parametrize(
     ("setting", "key"), [("Asia/Kathmandu", "Asia/Kathmandu"), (":Europe/Berlin", "Europe/Berlin"), ("No/Where", "UTC"), ("../x", "UTC")]
 )
 def test_the_machines_own_zone(monkeypatch: pytest.MonkeyPatch, setting: str, key: str) -> None:
     """Without a name the zone is that of TZ; one that does not exist is UTC."""
     monkeypatch.setenv("TZ", setting)
     assert periods.parse_zone(None).key == key
+
+
+@pytest.mark.parametrize("setting", ["UTC+3", "CET-1CEST,M3.5.0,M10.5.0/3", ":No/Where", "/no/where"])
+def test_a_tz_that_is_no_zone(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    """UTC is used, and a person is told."""
+    monkeypatch.setenv("TZ", setting)
+    problem = f"TZ={setting.lstrip(':')} is no IANA zone: UTC is used (set it to a name like Europe/Berlin)"
+    assert periods.machine_zone() == (ZoneInfo("UTC"), problem)
+
+
+@pytest.mark.parametrize("setting", ["", "Europe/Berlin", ":Europe/Berlin", "UTC"])
+def test_a_tz_that_is_a_zone(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    """There is nothing to tell; nor where it is not set."""
+    monkeypatch.setenv("TZ", setting)
+    assert periods.machine_zone()[1] == ""
+
+
+def test_a_tz_that_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the system's zones is named by its path there."""
+    place = next((Path(folder) for folder in zoneinfo.TZPATH if (Path(folder) / "Asia" / "Kathmandu").exists()), None)
+    if place is None:
+        pytest.skip("this system has no files of zones")
+    monkeypatch.setenv("TZ", f":{place}/Asia/Kathmandu")
+    assert periods.machine_zone() == (ZoneInfo("Asia/Kathmandu"), "")
 
 
 def test_the_machines_own_zone_without_tz(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokentail.projects import Projects, main_folder, matches, near, slug_of
+from tokentail.projects import Projects, main_folder, matches, slug_of
 
 FOLDERS = {"-home-dev-app": "/home/dev/app", "-srv-app": "/srv/app", "-home-dev-web": "/home/dev/web", "-gone": ""}
 
@@ -63,14 +63,6 @@ def test_folders_that_differ_are_shown_apart(folders: dict[str, str]) -> None:
 def test_which_projects_a_name_means(asked: str, slugs: set[str]) -> None:
     """A slug, a shown name, a folder or its last part: whole or with wildcards, whatever the case, never in part."""
     assert Projects(FOLDERS).matching([asked]) == slugs
-
-
-def test_near_names() -> None:
-    """What has the word in it comes before what is spelt like it."""
-    names = ["claude-opus-5", "claude-opus-4-8", "claude-haiku-4-5"]
-    assert near("opus", names) == ["claude-opus-4-8", "claude-opus-5"]
-    assert near("claude-opas-5", names)[0] == "claude-opus-5"
-    assert near("zzz", names) == []
 
 
 def test_names_are_compared_without_their_case() -> None:

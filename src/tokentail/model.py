@@ -365,7 +365,7 @@ class Report(NamedTuple):
     rows: tuple[Row, ...]
     totals: Counts
     notes: Notes = Notes()
-    hints: tuple[str, ...] = ()  # for people: what a name that was asked for may have meant
+    hints: tuple[str, ...] = ()  # for people: what a name may have meant, why a period has nothing
 
 
 class Metrics(NamedTuple):

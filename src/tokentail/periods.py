@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from tokentail.errors import UsageError
+from tokentail.spelling import near
 
 QUARTER_MS = 900_000  # every time zone is a whole number of quarters of an hour from UTC
 HOUR_MS = 3_600_000
@@ -44,11 +45,29 @@ def parse_zone(name: str | None) -> ZoneInfo:
         UsageError: there is no such zone.
     """
     if name is None:
-        return _system_zone()
+        return machine_zone()[0]
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(f"unknown time zone {name!r} (use an IANA name like Europe/Berlin or UTC)") from error
+        is_short = name.isupper() and "/" not in name  # IST, CEST, GMT+2: they mean zones that are not spelt like them
+        like = [] if is_short or not name else near(name.replace(" ", "_"), available_timezones())
+        perhaps = f"; did you mean {like[0]!r}?" if like else ""
+        raise UsageError(f"unknown time zone {name!r} (use an IANA name like Europe/Berlin or UTC{perhaps})") from error
+
+
+def machine_zone() -> tuple[ZoneInfo, str]:
+    """
+    The machine's zone by name, from TZ or /etc/localtime; UTC where neither names one.
+
+    With it what a person should know: that TZ names none. "" for nothing.
+    """
+    asked = named = os.environ.get("TZ", "").lstrip(":")
+    if not asked or asked.startswith("/"):
+        named = os.path.realpath(asked or "/etc/localtime").partition("zoneinfo/")[2]
+    try:
+        return ZoneInfo(named), ""
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC"), f"TZ={asked} is no IANA zone: UTC is used (set it to a name like Europe/Berlin)" if asked else ""
 
 
 def parse_days(text: str, *, today: date) -> tuple[date, date]:
@@ -217,15 +236,3 @@ def _change_between(low_ms: int, high_ms: int, zone: tzinfo) -> int:
 def _offset_ms(at_ms: int, zone: tzinfo) -> int:
     offset = at(at_ms, zone).utcoffset()
     return 0 if offset is None else round(offset / timedelta(milliseconds=1))
-
-
-def _system_zone() -> ZoneInfo:
-    """The machine's zone by name, from TZ or /etc/localtime; UTC where neither names one."""
-    named = os.environ.get("TZ", "").lstrip(":")
-    if not named:
-        target = os.path.realpath("/etc/localtime")
-        named = target.partition("zoneinfo/")[2]
-    try:
-        return ZoneInfo(named or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")

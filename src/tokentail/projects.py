@@ -65,15 +65,6 @@ def matches(names: Iterable[str], asked: str) -> bool:
     return any(name.casefold() == asked.casefold() or pattern.match(name.casefold()) for name in names)
 
 
-def near(asked: str, names: Iterable[str]) -> list[str]:
-    """What a name that means nothing may have meant: at most three, the likeliest first."""
-    from difflib import get_close_matches  # a right name does without
-
-    by_case = {name.casefold(): name for name in sorted(names)}
-    within = [name for folded, name in by_case.items() if asked.casefold() in folded]
-    return (within or [by_case[name] for name in get_close_matches(asked.casefold(), list(by_case))])[:3]
-
-
 def slug_of(folder: str) -> str:
     """The slug that Claude Code makes of a folder."""
     return re.sub("[^a-zA-Z0-9]", "-", folder)

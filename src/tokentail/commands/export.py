@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     for said in (*update.degraded, *written.hints):
         text.warn(said)
     if not written.rows and not update.problems and not written.hints:
-        options.explain_emptiness(source, has_period=args.since is not None or args.until is not None)
+        options.explain_emptiness(source, is_choice=any((args.since, args.until, args.project, args.model)))
     return options.tell_problems(update.problems)
 
 

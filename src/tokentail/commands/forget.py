@@ -97,7 +97,7 @@ def _projects(projects: Projects, asked: str) -> set[str]:
     Raises:
         UsageError: none; or several, and the name does not say so by * or ?.
     """
-    from tokentail.projects import near
+    from tokentail.spelling import near
 
     found = projects.matching([asked])
     if not found:

@@ -107,7 +107,12 @@ def prices_in_use(args: argparse.Namespace) -> PriceList:
 
 def zone(args: argparse.Namespace) -> ZoneInfo:
     """The zone whose days are meant."""
-    return periods.parse_zone(getattr(args, "timezone", None) or settings(args).timezone or None)
+    if name := getattr(args, "timezone", None) or settings(args).timezone:
+        return periods.parse_zone(name)
+    found, problem = periods.machine_zone()
+    if problem:
+        text.warn(problem)
+    return found
 
 
 def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | None]:
@@ -147,9 +152,12 @@ def tell_problems(problems: Sequence[Problem]) -> int:
     return 1 if problems else 0
 
 
-def explain_emptiness(logs: LocalFolders, *, has_period: bool) -> None:
-    """Say where logs were looked for, where there are none."""
-    if has_period and logs.list_files().files:
+def explain_emptiness(logs: LocalFolders, *, is_choice: bool) -> None:
+    """Say where logs were looked for, where there are none; or that they hold nothing, where not only a choice of them was asked for."""
+    if files := len(logs.list_files().files):
+        if not is_choice:
+            found = "1 log was found, and holds" if files == 1 else f"{files:,} logs were found, and hold"
+            print(f"{found} no usage yet.", file=sys.stderr)
         return
     looked = "\n".join(f"  {text.safe(name)}" for name in logs.names)
     text_lines = f"No logs were found. These folders were searched:\n{looked}\nName another one with --source DIR, or try `tokentail demo`."

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     for hint in report.hints:
         text.warn(hint)
     if not report.rows and not problems and not report.hints:
-        options.explain_emptiness(options.source(args), has_period=args.since is not None or args.until is not None)
+        options.explain_emptiness(options.source(args), is_choice=any((args.since, args.until, args.project, args.model)))
     return options.tell_problems(problems)
 
 

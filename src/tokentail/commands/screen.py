@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     if options.given_folders(args) is None and not path.exists() and not source.list_files().files:
         from tokentail import demo_run
 
-        options.explain_emptiness(source, has_period=False)
+        options.explain_emptiness(source, is_choice=False)
         print("Here is the demo instead, on made-up logs:\n", file=sys.stderr)
         return demo_run.show(zone=options.zone(args), rate_per_s=2.0, on_terminal=options.on_terminal())
     from tokentail.coordinator import UpdateCoordinator

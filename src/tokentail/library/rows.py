@@ -37,7 +37,7 @@ class Report(Generic[RowT_co]):
     rows: tuple[RowT_co, ...]
     totals: Counts  # of all rows, also of those that a limit leaves out
     notes: Notes
-    hints: tuple[str, ...]  # what a project or model that was asked for and is not there may have meant
+    hints: tuple[str, ...]  # what a name that means nothing may have meant, why a period has nothing
     problems: tuple[Problem, ...]  # files and folders that could not be read
 
 

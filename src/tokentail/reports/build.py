@@ -10,9 +10,10 @@ from tokentail.errors import UsageError
 from tokentail.model import Notes, Report, Row
 from tokentail.periods import LocalDay
 from tokentail.prices import normalise
-from tokentail.projects import Projects, matches, near
+from tokentail.projects import Projects, matches
 from tokentail.reports import blocks, by_model, by_period, by_project, by_session
 from tokentail.reports.data import Data
+from tokentail.reports.hints import unknown_name, why_empty
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope, Tally
 
@@ -46,7 +47,8 @@ def build(request: Request, data: Data, context: Context) -> Report:
     totals = tally.totals()
     notes = Notes(totals.not_final_replies, tally.unpriced_models(), context.malformed_lines, tuple(context.degraded))
     shown = tuple(_limited(rows, request.limit, request.order or own_order))
-    return Report(request.report, request.zone.key, tuple(map(shown_path, context.sources)), shown, totals, notes, scope.hints)
+    hints = scope.hints if rows else tuple(why_empty(request, data, context, scope))
+    return Report(request.report, request.zone.key, tuple(map(shown_path, context.sources)), shown, totals, notes, hints)
 
 
 def shown_path(path: str) -> str:
@@ -66,11 +68,13 @@ def scope_of(request: Request, data: Data, context: Context) -> Scope:
         if request.worktrees:
             chosen = {projects.repository(slug) for slug in slugs}
             slugs = {slug for slug in projects.folders if projects.repository(slug) in chosen}
-        hints += [_hint("project", asked, projects.all_names()) for asked in request.projects if not projects.matching([asked])]
+        hints += [unknown_name("project", asked, projects.all_names()) for asked in request.projects if not projects.matching([asked])]
     if request.models:
         called = {name: (name, normalise(name)) for name in data.models()}
         models = {name for name, names in called.items() if any(matches(names, asked) for asked in request.models)}
-        hints += [_hint("model", asked, called) for asked in request.models if not any(matches(names, asked) for names in called.values())]
+        hints += [
+            unknown_name("model", asked, called) for asked in request.models if not any(matches(names, asked) for names in called.values())
+        ]
     return Scope(_chosen_days(request, data), projects, slugs, models, tuple(hints))
 
 
@@ -79,11 +83,6 @@ def _chosen_days(request: Request, data: Data) -> list[LocalDay]:
     since, until = request.since, request.until
     days = periods.local_days(request.zone, data.days())
     return [each for each in days if (since is None or each.day >= since) and (until is None or each.day <= until)]
-
-
-def _hint(what: str, asked: str, names: Mapping[str, object] | set[str]) -> str:
-    like = near(asked, names)
-    return f"no {what} is called {asked!r}" + (f" (did you mean {' or '.join(map(repr, like))}?)" if like else "")
 
 
 def _ordered(rows: Sequence[Row], order: str, report: str) -> list[Row]:
