@@ -259,6 +259,8 @@ def replies_in(db: sqlite3.Connection) -> dict[str, Reply]:
     return {reply.key: reply for reply in queries.replies_since(db, 0)}
 
 
+STATES = st.sampled_from(["live", "missing", "rewritten"])  # of file lives
+
 # Stores whose replies stand where summaries can go wrong
 
 SPRING, AUTUMN = 1_774_746_000_000, 1_792_890_000_000  # clocks change in Europe on 2026-03-29 and 2026-10-25, both at 01:00 UTC
@@ -282,6 +284,17 @@ def store_of(*lines: Record) -> Store:
     """A store with those records, tiered as the shipped prices want it."""
     store = memory_store(prices.load().thresholds)
     store.apply([chunk(*lines)])
+    return store
+
+
+def store_of_lives(*lives: tuple[str, Sequence[Record]]) -> Store:
+    """A store of records that were seen in file lives, each live, missing or rewritten."""
+    store = memory_store(prices.load().thresholds)
+    for number, (state, lines) in enumerate(lives):
+        if lines:
+            file = log_file(f"/logs/-home-dev-app/s{number}.jsonl", inode=number + 1)
+            (life,) = store.apply([chunk(*lines, change=Change(file, None, None))]).lives
+            store.restate([life._replace(state=state)])
     return store
 
 

@@ -17,7 +17,7 @@ ROWS = (
     ("model", "errors", "digest", "spelling"),
     ("periods", "merge", "projects", "atomic"),
     ("sources", "formats", "prices", "database", "interned", "summaries", "config", "forgotten"),
-    ("ledger", "salvage"),
+    ("ledger", "salvage", "provenance"),
     ("forget", "passes"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "census", "recount", "totals"),
     ("workers", "carryover"),

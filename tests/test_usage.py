@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import AUTUMN, MODEL, SPREAD, SPRING, THRESHOLDS, chunk, memory_store, record, replies_of, store_of
+from builders import AUTUMN, MODEL, SPREAD, SPRING, STATES, THRESHOLDS, chunk, memory_store, record, replies_of, store_of, store_of_lives
 from builders import usage as usage_object
 from logs import PRICES
 from tokentail import usage
@@ -32,17 +32,18 @@ CUTS = st.lists(
 ).map(sorted)
 NAMES = st.one_of(st.none(), st.frozensets(st.sampled_from(["-a", "-b", "-home-dev-app", "-nobody"]), max_size=2))
 MODELS = st.one_of(st.none(), st.frozensets(st.sampled_from([MODEL, "claude-haiku-4-5", "claude-none"]), max_size=2))
+LIVES = st.lists(st.tuples(STATES, SPREAD), max_size=3)
 Sums = dict[tuple[object, ...], list[int]]
 
 
 def added(parts: Iterable[Usage], question: Question) -> Sums:
-    """Usage by window, owner, model and price."""
+    """Usage by window, owner, part, model and price."""
     sums: Sums = {}
-    for window, owner, cell, first_ms, last_ms in parts:
+    for window, owner, cell, first_ms, last_ms, part in parts:
         whose: object = {"": None, "project": owner.project, "owner": owner}[question.by]
         _, _, _, prompt_class, speed, geo, tier, *_ = cell
         rate = PRICES.rate(cell.model, cell.at_ms, prompt_class=prompt_class, speed=speed, geo=geo, service_tier=tier)
-        key = (window, whose, cell.model, rate)
+        key = (window, whose, part, cell.model, rate)
         row = [*cell.tokens, cell.replies, cell.not_final, cell.web_searches]
         known = sums.get(key)
         if known is None:
@@ -52,17 +53,19 @@ def added(parts: Iterable[Usage], question: Question) -> Sums:
     return sums
 
 
-def one_by_one(lines: list[Record], question: Question) -> Iterable[Usage]:
-    """The same by looking at every reply."""
+def one_by_one(lines: Sequence[Record], question: Question, parts: Mapping[str, int] | None = None) -> Iterable[Usage]:
+    """The same by looking at every reply; `parts` says in which part it belongs."""
     for reply in replies_of(lines).values():
         for number, window in enumerate(question.windows):
             if not window.start_ms <= reply.at_ms < window.end_ms:
+                continue
+            if question.part == "not_final" and reply.final:
                 continue
             if question.projects is not None and reply.owner.project not in question.projects:
                 continue
             for cell in cells_of(reply, PRICES):
                 if question.models is None or cell.model in question.models:
-                    yield Usage(number, reply.owner, cell, reply.at_ms, reply.at_ms)
+                    yield Usage(number, reply.owner, cell, reply.at_ms, reply.at_ms, parts[reply.key] if parts else 0)
 
 
 @settings(deadline=None, max_examples=300)
@@ -75,6 +78,25 @@ def test_any_question_is_answered_as_by_looking_at_every_reply(
     question = Question(windows, by, projects, models)
     db = store_of(*lines).connection
     assert added(usage.usage(db, question, PRICES), question) == added(one_by_one(lines, question), question)
+
+
+@settings(deadline=None, max_examples=200)
+@given(LIVES, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS, st.sampled_from(["provenance", "not_final"]))
+def test_parts_are_those_of_every_reply(
+    lives: list[tuple[str, list[Record]]],
+    cuts: list[int],
+    by: str,
+    projects: frozenset[str] | None,
+    models: frozenset[str] | None,
+    part: str,
+) -> None:
+    """Apart by where replies stand, or only those that are not final: the same as by looking at each of them."""
+    question = Question([Window(str(start), start, end) for start, end in pairwise(cuts)][::2], by, projects, models, part)
+    lines = [each for _, some in lives for each in some]
+    order = ["live", "missing", "rewritten"]
+    best = {each.group: min(order.index(state) for state, some in lives for other in some if other.group == each.group) for each in lines}
+    expected = one_by_one(lines, question, best if part == "provenance" else None)
+    assert added(usage.usage(store_of_lives(*lives).connection, question, PRICES), question) == added(expected, question)
 
 
 @settings(deadline=None, max_examples=60)

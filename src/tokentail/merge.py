@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import lru_cache, reduce
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from tokentail.model import Extra, Record, Reply, Tokens, word
 
@@ -34,6 +34,20 @@ class Form(NamedTuple):
     extras: tuple[Extra, ...]  # with model "" where the iteration names none
 
 
+class HasKey(Protocol):
+    """What R10 keeps one record of."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def sidechain(self) -> bool: ...
+
+
+Keyed = TypeVar("Keyed", bound=HasKey)
+
+
 def join(one: Record, other: Record) -> Record:
     """The record of both records' lines; they must share group, request id and sidechain flag."""
     if one == other:
@@ -52,9 +66,9 @@ def resolve(records: Iterable[Record]) -> dict[str, Record]:
     return {key: _message(part) for key, part in messages(records).items()}
 
 
-def messages(records: Iterable[Record]) -> dict[str, list[Record]]:
+def messages(records: Iterable[Keyed]) -> dict[str, list[Keyed]]:
     """
-    Which records of one group make which message (R3), by reply key.
+    Which records of one group make which message (R3), by reply key; what the records are kept by is enough to tell.
 
     One request id or none: one message. Several: a message each, and records without a request id join the smallest one.
     Sidechain records under another request id are replays, in no message when the group has any other record.
@@ -67,7 +81,7 @@ def messages(records: Iterable[Record]) -> dict[str, list[Record]]:
         return {prefix: records}
     if len(requests) <= 1:
         return {prefix: [record for record in records if not record.sidechain or record.request_id in requests]}
-    parts: dict[str, list[Record]] = {request: [] for request in requests}
+    parts: dict[str, list[Keyed]] = {request: [] for request in requests}
     for record in records:
         if record.request_id in parts:
             parts[record.request_id].append(record)

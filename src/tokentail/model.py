@@ -279,6 +279,7 @@ class Usage(NamedTuple):
     cell: Cell
     first_ms: int  # the moments of the first reply and of the last one
     last_ms: int
+    part: int = 0  # of a question that tells parts apart: 0 on disk, 1 deleted, 2 rewritten
 
 
 class Counts(NamedTuple):

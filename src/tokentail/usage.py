@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import groupby
 from typing import NamedTuple
 
+from tokentail import provenance
 from tokentail.model import Cell, Owner, Tokens, Usage, Window
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 from tokentail.prices import PriceList
@@ -14,24 +16,25 @@ from tokentail.prices import PriceList
 # A stretch of time is read from the widest summary that it fills a unit of; what is left at its ends from the next one.
 _BY_OWNER = (("days", DAY_MS), ("quarters", QUARTER_MS), ("replies", 1))
 _BY_MODEL = (("days", DAY_MS), ("hours", HOUR_MS), ("quarters", QUARTER_MS), ("replies", 1))
+_ONE_BY_ONE = (("replies", 1),)
 _UNITS = {"days": "day", "hours": "hour", "quarters": "quarter", "replies": "at_ms"}
 _SUMS = """sum(input), sum(output), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h),
     sum(replies), sum(not_final), sum(web_searches), min(first_ms), max(last_ms)"""
 _PIECES = """
 WITH pieces(piece, first, beyond) AS MATERIALIZED (
-    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(?)
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:pieces)
 )"""
 _FROM_SUMMARY = "pieces CROSS JOIN {table} ON {unit} >= first AND {unit} < beyond"
 _FROM_REPLIES = """(
-    SELECT piece, owner, model, tier, input, output, cache_read, cache_write_5m, cache_write_1h,
+    SELECT piece, replies.id AS reply, final, owner, model, tier, input, output, cache_read, cache_write_5m, cache_write_1h,
         1 AS replies, 1 - final AS not_final, web_searches, at_ms AS first_ms, at_ms AS last_ms
     FROM pieces CROSS JOIN replies ON at_ms >= first AND at_ms < beyond
     UNION ALL
-    SELECT piece, owner, extras.model, extras.tier,
+    SELECT piece, replies.id, final, owner, extras.model, extras.tier,
         extras.input, extras.output, extras.cache_read, extras.cache_write_5m, extras.cache_write_1h, 0, 0, 0, at_ms, at_ms
     FROM pieces CROSS JOIN replies ON at_ms >= first AND at_ms < beyond CROSS JOIN extras ON extras.reply = replies.id
 )"""
-
+_STANDS_OWNER, _STANDS_REPLY = "substr(:owners, owner + 1, 1)", "substr(:replies, reply + 1, 1)"
 
 # A look-up a window, all of them in SQLite: thousands of questions from Python would take longer than the rest of the report.
 _WINDOW_STARTS = """
@@ -53,6 +56,8 @@ WITH sums AS (
 SELECT day, name, prompt_class, speed, geo, service_tier, i, o, r, w5, w1, replies, not_final, web_searches
 FROM sums JOIN names ON names.id = model JOIN tiers ON tiers.id = tier"""
 
+_Stretch = tuple[int, int, int]  # number of the piece, first unit of the table, unit after the last
+
 
 class Question(NamedTuple):
     """What is to be added up."""
@@ -61,6 +66,7 @@ class Question(NamedTuple):
     by: str = ""  # apart by "owner" or by "project"; without it all owners together
     projects: Set[str] | None = None  # only these, by their slugs
     models: Set[str] | None = None  # only these
+    part: str = ""  # "not_final": only replies whose output count is not final; "provenance": apart by where replies stand
 
 
 def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iterator[Usage]:
@@ -74,11 +80,13 @@ def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iter
         return
     names = _Names(db, question.by)
     tariff = _tariff(db, prices, names)
-    places, pieces = _pieces(question, tariff.changes_ms)
-    for table, stretches in pieces.items():
-        if stretches:
-            for row in db.execute(_query(table, question.by, tariff, only), (_json(stretches),)):
-                yield names.usage(places[row[0]], row)
+    for way in _ways(db, question):
+        places, pieces = _pieces(question.windows, tariff.changes_ms, way.tables)
+        for table, stretches in pieces.items():
+            query = _query(table, question.by, tariff, way, only)
+            for some in _portions(db, way, stretches):
+                for row in db.execute(query, {"pieces": _json(some), **way.values}):
+                    yield names.usage(places[row[0]], row)
 
 
 def days_with_usage(db: sqlite3.Connection) -> list[int]:
@@ -106,16 +114,39 @@ def window_starts(db: sqlite3.Connection, length_ms: int, rounding_ms: int) -> l
     return [row[0] for row in db.execute(_WINDOW_STARTS, {"length_ms": length_ms, "rounding_ms": rounding_ms})]
 
 
-def _pieces(question: Question, price_changes_ms: Sequence[int]) -> tuple[list[tuple[int, int]], dict[str, list[tuple[int, int, int]]]]:
+class _Way(NamedTuple):
+    """Where to read what is asked for, and how its parts are told apart."""
+
+    tables: Sequence[tuple[str, int]]
+    part: str = ""  # SQL; without it there are no parts
+    condition: str = ""  # SQL
+    quarters: str = ""  # SQL: of replies one by one only those in quarters of an hour that have a row with this
+    values: Mapping[str, bytes] = {}  # for all of them
+
+
+def _ways(db: sqlite3.Connection, question: Question) -> list[_Way]:
+    if question.part == "not_final":
+        return [_Way(_ONE_BY_ONE, condition="NOT final", quarters="not_final > 0")]
+    stands = provenance.stands(db) if question.part == "provenance" else None
+    if stands is None:
+        return [_Way(_BY_OWNER if question.by or question.projects is not None else _BY_MODEL)]
+    # Whole files are deleted, so the replies of nearly every owner stand alike: their sums tell, and of the rest each reply.
+    several = f"{_STANDS_OWNER} = x'{provenance.SEVERAL:02x}'"
+    alike = _Way(_BY_OWNER, f"CAST({_STANDS_OWNER} AS INTEGER)", f"NOT {several}", values=stands._asdict())
+    return [alike, _Way(_ONE_BY_ONE, f"CAST({_STANDS_REPLY} AS INTEGER)", several, several, stands._asdict())]
+
+
+def _pieces(
+    windows: Sequence[Window], price_changes_ms: Sequence[int], tables: Sequence[tuple[str, int]]
+) -> tuple[list[tuple[int, int]], dict[str, list[_Stretch]]]:
     """
     Cut the windows where a price changes, and each part of one where the summaries end.
 
-    Gives each part's (window, moment), and for each table (number of the part, first unit, unit after the last).
+    Gives each part's (window, moment), and for each table its stretches.
     """
-    tables = _BY_OWNER if question.by or question.projects is not None else _BY_MODEL
     places: list[tuple[int, int]] = []
-    pieces: dict[str, list[tuple[int, int, int]]] = {table: [] for table, _ in tables}
-    for index, window in enumerate(question.windows):
+    pieces: dict[str, list[_Stretch]] = {table: [] for table, _ in tables}
+    for index, window in enumerate(windows):
         start = window.start_ms
         while start < window.end_ms:
             change = bisect_right(price_changes_ms, start)
@@ -126,7 +157,7 @@ def _pieces(question: Question, price_changes_ms: Sequence[int]) -> tuple[list[t
     return places, pieces
 
 
-def _cut(piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pieces: Mapping[str, list[tuple[int, int, int]]]) -> None:
+def _cut(piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pieces: Mapping[str, list[_Stretch]]) -> None:
     (table, size), *narrower = tables
     first, beyond = -(-start // size), end // size
     if first >= beyond:
@@ -138,6 +169,19 @@ def _cut(piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pi
         _cut(piece, start, first * size, narrower, pieces)
     if beyond * size < end:
         _cut(piece, beyond * size, end, narrower, pieces)
+
+
+def _portions(db: sqlite3.Connection, way: _Way, stretches: Sequence[_Stretch]) -> Iterator[Sequence[_Stretch]]:
+    """What to ask for at once: all, but of single replies a day's, which are sorted in no time and little memory."""
+    if not way.quarters:
+        yield from [stretches] if stretches else []
+        return
+    query = f"SELECT DISTINCT quarter FROM quarters WHERE {way.quarters} ORDER BY quarter"
+    quarters = [row[0] for row in db.execute(query, way.values)]
+    for piece, first, beyond in stretches:
+        some = quarters[bisect_left(quarters, first // QUARTER_MS) : bisect_left(quarters, -(-beyond // QUARTER_MS))]
+        for _, day in groupby(some, lambda quarter: quarter * QUARTER_MS // DAY_MS):
+            yield [(piece, max(first, quarter * QUARTER_MS), min(beyond, (quarter + 1) * QUARTER_MS)) for quarter in day]
 
 
 class _Tariff(NamedTuple):
@@ -162,18 +206,20 @@ def _tariff(db: sqlite3.Connection, prices: PriceList, names: _Names) -> _Tariff
     return _Tariff(changes, {tier: first.setdefault(each, tier) for tier, each in of_tier.items()})
 
 
-def _query(table: str, by: str, tariff: _Tariff, only: str) -> str:
+def _query(table: str, by: str, tariff: _Tariff, way: _Way, only: Sequence[str]) -> str:
     source = _FROM_REPLIES if table == "replies" else _FROM_SUMMARY.format(table=table, unit=_UNITS[table])
     of = {"": "0", "owner": "owner", "project": "project"}[by]
     owners = " JOIN owners ON owners.id = owner" if by == "project" else ""
     others = "".join(f" WHEN {tier} THEN {same}" for tier, same in tariff.tiers.items() if tier != same)
     tier = f"CASE tier{others} ELSE tier END" if others else "tier"
-    columns = f"piece, {of} AS whose, model, {tier} AS price, {_SUMS}"
-    return f"{_PIECES} SELECT {columns} FROM {source}{owners}{only} GROUP BY piece, whose, model, price"
+    columns = f"piece, {of} AS whose, model, {tier} AS price, {_SUMS}, {way.part or 0} AS part"
+    conditions = " AND ".join((*only, *([way.condition] if way.condition else ())))
+    where = f" WHERE {conditions}" if conditions else ""
+    return f"{_PIECES} SELECT {columns} FROM {source}{owners}{where} GROUP BY piece, whose, model, price{', part' if way.part else ''}"
 
 
-def _only(db: sqlite3.Connection, question: Question) -> str | None:
-    """The condition on models and projects; None where nothing can meet it."""
+def _only(db: sqlite3.Connection, question: Question) -> list[str] | None:
+    """The conditions on models and projects; None where nothing can meet them."""
     conditions = []
     for names, condition in (
         (question.models, "model IN ({})"),
@@ -184,7 +230,7 @@ def _only(db: sqlite3.Connection, question: Question) -> str | None:
             if not numbers:
                 return None
             conditions.append(condition.format(",".join(map(str, numbers))))
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return conditions
 
 
 def _numbers(db: sqlite3.Connection, names: Set[str]) -> list[int]:
@@ -218,18 +264,18 @@ class _Names:
 
     def usage(self, place: tuple[int, int], row: Sequence[int]) -> Usage:
         """A row of the query, and the (window, moment) that it is of."""
-        _, whose, model, tier, i, o, r, w5, w1, replies, not_final, web_searches, first_ms, last_ms = row
+        _, whose, model, tier, i, o, r, w5, w1, replies, not_final, web_searches, first_ms, last_ms, part = row
         owner, new = (
             self._owners[whose],
             tuple.__new__,
         )  # ten thousand rows are usual, and this makes a named tuple without a call into Python
         said, tokens = self.tiers[tier], new(Tokens, (i, o, r, w5, w1))
         cell = new(Cell, (place[1], self._models[model], owner[3], *said, tokens, replies, not_final, web_searches))
-        return new(Usage, (place[0], owner, cell, first_ms, last_ms))
+        return new(Usage, (place[0], owner, cell, first_ms, last_ms, part))
 
 
 _OWNERS = "SELECT id, copied, subagent, session, project, agent FROM owners"
 
 
-def _json(stretches: Sequence[tuple[int, int, int]]) -> str:
+def _json(stretches: Sequence[_Stretch]) -> str:
     return f"[{','.join(f'[{piece},{first},{beyond}]' for piece, first, beyond in stretches)}]"
