@@ -82,9 +82,18 @@ def sample(report: str, stored: Stored, malformed_lines: int, **asked: Any) -> R
 
 @contextlib.contextmanager
 def sample_store() -> Iterator[tuple[Stored, int]]:
-    """The sample's store, and how many lines of its logs could not be read."""
+    """
+    The sample's store, and how many lines of its logs could not be read.
+
+    Since it was filled a log was deleted, and one was written anew without its reply m3; both stay counted.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        looking = coordinator(write_sample(Path(folder) / "logs"), Path(folder) / "store.db")
+        logs = write_sample(Path(folder) / "logs")
+        looking = coordinator(logs, Path(folder) / "store.db")
+        looking.check_for_updates()
+        main = logs / "-home-dev-src-harbor-api" / f"{HARBOR}.jsonl"
+        (main.with_suffix("") / "subagents" / "agent-a77e.jsonl").unlink()
+        main.write_bytes(b"".join(each for each in main.read_bytes().splitlines(keepends=True) if b'"m3"' not in each))
         looking.check_for_updates()
         with contextlib.closing(looking):
             yield Stored(looking.db, prices.load()), queries.malformed_lines(looking.db)
@@ -98,6 +107,7 @@ def outputs() -> Mapping[str, str]:
             plain = sample(name, stored, malformed)
             full = sample(name, stored, malformed, breakdown=True, agents=True)
             wide = full if lists_models(name, 160) else plain
+            split = sample(name, stored, malformed, provenance=True, not_final=True)
             shown |= {
                 f"{name}-80.txt": report_table(plain, width=80, style=PLAIN),
                 f"{name}-160.txt": report_table(wide, width=160, style=PLAIN),
@@ -105,6 +115,12 @@ def outputs() -> Mapping[str, str]:
                 f"{name}.json": report_json(plain) + "\n",
                 f"{name}.csv": report_csv(plain),
             }
+            if name in ("daily", "sessions", "projects"):
+                shown |= {
+                    f"{name}-parts.txt": report_table(split, width=80, style=PLAIN),
+                    f"{name}-parts.json": report_json(split) + "\n",
+                    f"{name}-parts.csv": report_csv(split),
+                }
             if name not in ("models", "weekly", "monthly"):
                 shown |= {
                     f"{name}-full.txt": report_table(full, width=80, style=PLAIN, breakdown=True),

@@ -75,6 +75,23 @@ def test_the_header_does_not_depend_on_the_rows() -> None:
         assert not any(value is None for row in read(full) for value in row.values())
 
 
+def test_parts_have_columns_where_they_are_asked_for() -> None:
+    """Between the row's name and its counts; the line of a subagent leaves them empty, as it is part of another line."""
+    lines = [record(stopped=False), record("msg_2", owner=Owner(False, True, "s1", "-home-dev-app", "a1"))]
+    report = counted(Request("sessions", BERLIN, agents=True, provenance=True, not_final=True), *lines)
+    session, agent = read(report, agents=True)
+    parts = [
+        f"provenance_{where}_{count}" for where in ("on_disk", "deleted", "rewritten") for count in ("replies", "total_tokens", "cost_usd")
+    ]
+    parts += [f"not_final_{count}" for count in ("total_tokens", "cost_usd", "cost_share")]
+    assert [name for name in session if name.startswith(("provenance", "not_final"))] == [*parts, "not_final_replies"]
+    assert [session[name] for name in parts[:4]] == ["2", "4628", session["cost_usd"], "0"]
+    assert (session["not_final_replies"], session["not_final_total_tokens"], session["not_final_cost_share"]) == ("1", "2314", "0.5")
+    assert {agent[name] for name in parts} == {""}
+    assert agent["not_final_replies"] == "0"
+    assert list(session) == list(csv.DictReader(io.StringIO(report_csv(report._replace(rows=()), agents=True))).fieldnames or ())
+
+
 def test_models_and_subagents_have_columns_of_their_own() -> None:
     """Behind the row's name; a line is of a model, of a subagent, or of the whole row."""
     lines = [record(), record("msg_2", owner=Owner(False, True, "s1", "-home-dev-app", "a1"), model="claude-haiku-4-5")]

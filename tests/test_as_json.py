@@ -25,12 +25,12 @@ SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs" / "repor
 
 
 def closed(schema: Any) -> Any:
-    """The schema with no other fields than those it names; `counts` are a part of other objects."""
+    """The schema with no other fields than those it names; `counts` and `parts` are pieces of other objects."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    inner = {name: each if name == "counts" else closed(each) for name, each in schema.items()}
+    inner = {name: each if name in ("counts", "parts") else closed(each) for name, each in schema.items()}
     return {**inner, "unevaluatedProperties": False} if schema.get("type") == "object" else inner
 
 

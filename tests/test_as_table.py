@@ -13,7 +13,6 @@ from test_build import counted, requests
 from tokentail.model import BlockFacts, Counts, Notes, Owner, Pace, Record, Report, Row
 from tokentail.reports.as_chart import report_chart
 from tokentail.reports.as_table import below, lists_models, report_table
-from tokentail.reports.columns import Number
 from tokentail.reports.request import Request
 from tokentail.reports.text import Style, text_width
 
@@ -23,7 +22,7 @@ ONE = Counts(1, 2, 3, 4, 5, 15, 1, 0, 0, 0.25)
 
 
 def table(report: Report, width: int = 120, **options: bool) -> list[str]:
-    return report_table(report, width=width, style=PLAIN, **options).splitlines()  # type: ignore[arg-type]  # the options are bool
+    return report_table(report, width=width, style=PLAIN, **options).splitlines()
 
 
 def periods(*keys: str, name: str = "daily") -> Report:
@@ -114,9 +113,32 @@ def test_a_limit_does_not_hide_what_the_total_is_of() -> None:
 
 def test_columns_on_request_stand_before_the_cost() -> None:
     """And stay when others have to go."""
-    searches = Number("Searches", 70, lambda counts: counts.web_searches)
-    shown = report_table(periods("2026-10-01"), width=44, style=PLAIN, also=[searches]).splitlines()
-    assert shown[0].split() == ["Day", "Output", "Searches", "Cost", "(USD)"]
+    report = counted(Request("daily", BERLIN, not_final=True), record("msg_1"), record("msg_2", stopped=False))
+    assert table(report, 50)[0] == "Day         Output  Not final  Of cost  Cost (USD)"
+    assert [column(table(report, 50), title) for title in ("Not final", "Of cost")] == [["1", "1"], ["50.0 %", "50.0 %"]]
+
+
+def test_columns_on_request_are_about_rows() -> None:
+    """What stands under a row has none of them: its replies are among those of the row."""
+    owners = [Owner(False, bool(agent), "s1", "-a", agent) for agent in ("", "a1")]
+    lines = [record(f"msg_{number}", owner=owner) for number, owner in enumerate(owners)]
+    shown = table(counted(Request("sessions", BERLIN, provenance=True, not_final=True), *lines), 200)
+    assert [column(shown, title) for title in ("On disk", "Deleted", "Rewritten")] == [["2", "", "2"], ["0", "", "0"], ["0", "", "0"]]
+    assert [column(shown, title) for title in ("Not final", "Of cost")] == [["0", "", "0"], ["0.0 %", "", "0.0 %"]]
+
+
+def test_an_unknown_part_of_the_cost() -> None:
+    """Unknown is not zero; where every reply is final there is nothing unknown."""
+    lines = [record("msg_1", model="claude-zeta-8"), record("msg_2", model="claude-zeta-9", stopped=False), record("msg_3", stopped=False)]
+    shown = table(counted(Request("models", BERLIN, order="name", not_final=True), *lines))
+    assert column(shown, "Of cost") == ["100 %", "0.0 %", "?", "100 %"]
+
+
+def column(shown: list[str], title: str) -> list[str]:
+    """The cells of a column of numbers, the total's last."""
+    rule = next(number for number, line in enumerate(shown) if line.startswith("─"))
+    start = shown[0].index(title) - 2
+    return [line[start : start + 2 + len(title)].strip() for line in (*shown[1:rule], shown[rule + 1])]
 
 
 def test_an_unknown_share() -> None:

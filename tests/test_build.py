@@ -74,6 +74,8 @@ def requests(name: str | None = None) -> st.SearchStrategy[Request]:
         rounding=st.sampled_from(sorted(ROUNDINGS)),
         order=st.sampled_from(["", "cost", "tokens", "name"]),
         worktrees=st.just(False),
+        provenance=st.just(False),
+        not_final=st.booleans(),
         limit=st.none(),
     )
 

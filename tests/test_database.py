@@ -217,6 +217,20 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
         db.execute("DELETE FROM names")
 
 
+def test_a_snapshot_stays_as_it_was(tmp_path: Path) -> None:
+    """What is committed meanwhile is seen afterwards, and writing goes on meanwhile."""
+    count = "SELECT count(*) FROM names"
+    with (
+        closing(database.open_for_writing(tmp_path / "store.db")) as writer,
+        closing(database.open_for_reading(tmp_path / "store.db")) as db,
+    ):
+        with database.snapshot(db):
+            before = db.execute(count).fetchone()
+            writer.execute("INSERT INTO names (name) VALUES ('new')")
+            assert db.execute(count).fetchone() == before
+        assert db.execute(count).fetchone() == (before[0] + 1,)
+
+
 def test_a_file_that_is_no_store_cannot_be_read(tmp_path: Path) -> None:
     """A reader says so, and leaves it where it is."""
     path = tmp_path / "store.db"

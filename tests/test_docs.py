@@ -50,8 +50,13 @@ REPORT_TABLES: Mapping[str, str] = {
     "Pace": "pace",
     "Models of a row": "model",
     "Counts": "counts",
+    "Parts": "parts",
+    "Provenance": "provenance",
+    "A part": "part",
+    "Not final": "not_final",
     "Notes": "notes",
 }
+PARTS = ("provenance", "not_final")
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 PRICE_TABLES = ("The price list", "Prices", "Sources", "The store", "Models without a price", "Words without a price")
 RULES = [f"R{number}" for number in range(1, 11)]
@@ -185,7 +190,7 @@ def feed_lines(logs: Path) -> list[dict[str, Any]]:
 def reports() -> dict[str, Any]:
     """Every report on the sample, with all that can be asked for."""
     with sample.sample_store() as (stored, malformed):
-        asked = {"breakdown": True, "agents": True}
+        asked = {"breakdown": True, "agents": True, "provenance": True, "not_final": True}
         return {name: json.loads(report_json(sample.sample(name, stored, malformed, **asked))) for name in KINDS}
 
 
@@ -195,6 +200,7 @@ def parts_of(reports: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
     subagents = [row["subagents"] for row in rows if row.get("subagents")]
     each = [agent for together in subagents for agent in together.get("each", ())]
     models = [model for row in rows for model in row.get("models", ())]
+    split = [*(report["totals"] for report in reports.values()), *rows]
     match section:
         case "Reports":
             return list(reports.values())
@@ -202,12 +208,20 @@ def parts_of(reports: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
             return [report["notes"] for report in reports.values()]
         case "Pace":
             return [row["pace"] for row in rows if row.get("pace")]
+        case "Parts":
+            return [{name: value for name, value in part.items() if name in PARTS} for part in split]
+        case "Provenance":
+            return [part["provenance"] for part in split]
+        case "A part":
+            return [each for part in split for each in part["provenance"].values()]
+        case "Not final":
+            return [part["not_final"] for part in split]
         case "Counts":
             whole = [*(report["totals"] for report in reports.values()), *rows, *subagents, *each, *models]
             return [{name: value for name, value in part.items() if name in Counts._fields} for part in whole]
     parts = {"Subagents": subagents, "Each subagent": each, "Models of a row": models}
     found = parts[section] if section in parts else reports[section]["rows"]
-    return [{name: value for name, value in part.items() if name not in Counts._fields} for part in found]
+    return [{name: value for name, value in part.items() if name not in (*Counts._fields, *PARTS)} for part in found]
 
 
 def type_of(schema: Mapping[str, Any]) -> str:

@@ -96,6 +96,16 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is asked within sees one state of the store, whatever is committed meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.rollback()  # nothing was written; and after damage there may be nothing to end
+
+
 def cannot_write(path: Path, error: Exception) -> StoreError:
     """What to tell a person whose store cannot be written."""
     return StoreError(

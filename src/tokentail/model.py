@@ -279,7 +279,7 @@ class Usage(NamedTuple):
     cell: Cell
     first_ms: int  # the moments of the first reply and of the last one
     last_ms: int
-    part: int = 0  # of a question that tells parts apart: 0 on disk, 1 deleted, 2 rewritten
+    part: int = 0  # of a question that tells parts apart, see `Provenance`
 
 
 class Counts(NamedTuple):
@@ -305,6 +305,16 @@ class Row(NamedTuple):
     counts: Counts
     about: SessionFacts | ProjectFacts | BlockFacts | None = None
     models: tuple[Row, ...] = ()  # on request: its models, costliest first
+    provenance: Provenance | None = None  # on request
+    not_final: Counts | None = None  # on request: of the replies whose output count is not final
+
+
+class Provenance(NamedTuple):
+    """What of a row's counts stands where; a reply is in the first part that one of its lines is in."""
+
+    on_disk: Counts  # in logs that are there now
+    deleted: Counts  # only in files that were deleted
+    rewritten: Counts  # only in lines that a rewrite removed
 
 
 class SessionFacts(NamedTuple):
@@ -367,6 +377,8 @@ class Report(NamedTuple):
     totals: Counts
     notes: Notes = Notes()
     hints: tuple[str, ...] = ()  # for people: what a name may have meant, why a period has nothing
+    provenance: Provenance | None = None  # of the totals, on request
+    not_final: Counts | None = None  # likewise
 
 
 class Metrics(NamedTuple):

@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tokentail import database
 from tokentail.commands import options
 from tokentail.config import ROUNDINGS, WEEKDAYS
+from tokentail.errors import UsageError
 from tokentail.reports import text
 
 if TYPE_CHECKING:
-    from tokentail.model import Problem, Report
+    import sqlite3
+
+    from tokentail.model import Problem, Report, Update
     from tokentail.reports.request import Request
 
 
@@ -44,6 +48,10 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--rounding", choices=ROUNDINGS, help="to what the start of a window is rounded down (hour)")
     if name == "projects":
         parser.add_argument("--worktrees", action="store_true", help="worktrees of one repository as one project")
+    parser.add_argument("--provenance", action="store_true", help="how much stands in logs on disk, and how much was deleted or rewritten")
+    parser.add_argument(
+        "--not-final", action="store_true", help="the replies whose output count is a lower bound, and their share of the cost"
+    )
     orders = ("cost", "tokens", "name") if name == "models" else ("oldest", "newest", "cost", "tokens", "name")
     parser.add_argument("--order", choices=orders, help="which rows come first")
     parser.add_argument("--limit", type=_whole, metavar="N", help="at most so many rows; the totals stay those of all")
@@ -56,6 +64,8 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.provenance and args.no_store:
+        raise UsageError("--provenance needs the store: a re-read knows only what is on disk (leave out --no-store)")
     request = _request(args)
     report, problems = (_recounted if args.no_store else _stored)(args, request)
     sys.stdout.write(_shown(args, report))
@@ -104,6 +114,8 @@ def _request(args: argparse.Namespace) -> Request:
         worktrees=getattr(args, "worktrees", False) or settings.projects.worktrees,
         week_starts=WEEKDAYS.index(settings.week_starts),
         rounding=getattr(args, "rounding", None) or settings.blocks.rounding,
+        provenance=args.provenance,
+        not_final=args.not_final,
         order=args.order or "",
         limit=args.limit,
     )
@@ -126,16 +138,16 @@ def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Pr
     from tokentail.reports.request import Context
 
     price_list, source, aliases = options.price_list(args), options.source(args), dict(options.settings(args).projects.aliases)
+
+    def answer(db: sqlite3.Connection, update: Update) -> Report:
+        with database.snapshot(db):
+            context = Context(price_list, update.started_at_ms, source.names, aliases, malformed_lines(db), update.degraded)
+            return build(request, Stored(db, price_list), context)
+
     with contextlib.closing(
         UpdateCoordinator(source, options.store_path(args), prices=price_list, progress=options.progress())
     ) as coordinator:
-        report, update = coordinator.answer(
-            lambda db, update: build(
-                request,
-                Stored(db, price_list),
-                Context(price_list, update.started_at_ms, source.names, aliases, malformed_lines(db), update.degraded),
-            )
-        )
+        report, update = coordinator.answer(answer)
     return report, update.problems
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 
 from tokentail.model import Counts, Pace, Report, Row, SessionFacts
-from tokentail.reports.as_json import ROW_NAMES, row_fields
+from tokentail.reports.as_json import ROW_NAMES, parts_fields, row_fields
 from tokentail.reports.text import safe
 
 # What a row has between its name and its counts. A field of an object is called by both names; the columns are always the same.
@@ -16,6 +16,7 @@ _BESIDES: Mapping[str, Sequence[str]] = {
     "projects": ("project_name", "folder", "slugs", "first_at", "last_at"),
     "blocks": ("end", "first_at", "last_at", "active", *(f"pace_{name}" for name in Pace._fields)),
 }
+_OF_THE_ROW = ("subagents_", "provenance_", "not_final_")  # which its subagents' lines leave empty
 _FORMULAS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")  # what spreadsheets begin one with, in the signs of any country
 
 
@@ -29,7 +30,8 @@ def report_csv(report: Report, *, breakdown: bool = False, agents: bool = False)
     """
     own = ROW_NAMES[report.name]
     asked = [name for name, is_asked in (("agent", agents), ("model", breakdown)) if is_asked and name != own]
-    header = [own, *asked, *_BESIDES.get(report.name, ()), *Counts._fields]
+    parts = [name for name in _flat(parts_fields(report.totals, report)) if name not in Counts._fields]
+    header = [own, *asked, *_BESIDES.get(report.name, ()), *parts, *Counts._fields]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -58,7 +60,7 @@ def _lines(report: str, row: Row, *, breakdown: bool) -> Iterator[Mapping[str, o
             yield {**fields, "model": model.key, **model.counts._asdict()}
     else:
         yield fields
-    own = {name: value for name, value in fields.items() if not name.startswith("subagents_")}
+    own = {name: value for name, value in fields.items() if not name.startswith(_OF_THE_ROW)}
     for agent in row.about.agents if isinstance(row.about, SessionFacts) else ():
         yield {**own, "agent": agent.key, **agent.counts._asdict()}
 
@@ -68,7 +70,7 @@ def _flat(fields: Mapping[str, object]) -> dict[str, object]:
     for name, value in fields.items():
         match value:
             case dict():
-                flat |= {f"{name}_{inner}": each for inner, each in value.items()}
+                flat |= {f"{name}_{inner}": each for inner, each in _flat(value).items()}
             case list() | tuple():
                 flat[name] = " ".join(map(str, value))
             case _:

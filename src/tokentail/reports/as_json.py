@@ -7,6 +7,7 @@ import json
 from tokentail.model import BlockFacts, Counts, ProjectFacts, ReplyChange, Report, Row, SessionFacts
 from tokentail.periods import utc_text
 from tokentail.prices import PriceList
+from tokentail.reports.parts import cost_share
 from tokentail.totals import counts_of
 
 REPORT_SCHEMA = "tokentail/report/1"
@@ -31,7 +32,7 @@ def report_json(report: Report) -> str:
         "timezone": report.timezone,
         "sources": list(report.sources),
         "rows": None,
-        "totals": report.totals._asdict(),
+        "totals": {**report.totals._asdict(), **parts_fields(report.totals, report)},
         "notes": report.notes._asdict(),
     }
     lines = [f'  "{name}": {json.dumps(value)}' for name, value in parts.items()]
@@ -43,11 +44,21 @@ def report_json(report: Report) -> str:
 
 def row_fields(report: str, row: Row) -> dict[str, object]:
     """A row of that report as the fields of its JSON object."""
-    fields: dict[str, object] = {ROW_NAMES[report]: row.key, **_facts(row.about), **row.counts._asdict()}
+    fields: dict[str, object] = {ROW_NAMES[report]: row.key, **_facts(row.about), **row.counts._asdict(), **parts_fields(row.counts, row)}
     if isinstance(row.about, SessionFacts):
         fields["subagents"] = _subagents(row.about)
     if row.models:
         fields["models"] = [{"model": model.key, **model.counts._asdict()} for model in row.models]
+    return fields
+
+
+def parts_fields(counts: Counts, split: Row | Report) -> dict[str, object]:
+    """What was asked for besides the counts of a row or of the totals: where its replies stand, those that are not final."""
+    fields: dict[str, object] = {}
+    if split.provenance is not None:
+        fields["provenance"] = {where: _part(part) for where, part in split.provenance._asdict().items()}
+    if split.not_final is not None:
+        fields["not_final"] = {**_part(split.not_final), "cost_share": cost_share(split.not_final, counts)}
     return fields
 
 
@@ -79,6 +90,10 @@ def _facts(about: SessionFacts | ProjectFacts | BlockFacts | None) -> dict[str, 
             pace = about.pace._asdict() if about.pace else None
             return {"end": utc_text(about.end_ms), **_moments(about), "active": about.pace is not None, "pace": pace}
     return {}
+
+
+def _part(counts: Counts) -> dict[str, float | None]:
+    return {"replies": counts.replies, "total_tokens": counts.total_tokens, "cost_usd": counts.cost_usd}
 
 
 def _moments(about: SessionFacts | ProjectFacts | BlockFacts) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tokentail.model import BlockFacts, Counts, Pace, Report, Row, SessionFacts
 from tokentail.reports import columns, grid, text
-from tokentail.reports.columns import KINDS, Number
+from tokentail.reports.columns import KINDS
 from tokentail.reports.grid import Column, Grid
 from tokentail.reports.names import model_names
 from tokentail.reports.text import Style
@@ -35,19 +35,19 @@ class Body(NamedTuple):
         return column._replace(cells=cells)
 
 
-def report_table(report: Report, *, width: int, style: Style, breakdown: bool = False, also: Sequence[Number] = ()) -> str:
+def report_table(report: Report, *, width: int, style: Style, breakdown: bool = False) -> str:
     """
     A report as a table of at most `width` columns, with totals, and its notes below.
 
     Args:
         breakdown: each row's models under it; a report may have them and show only their names.
-        also: columns that were asked for; they stand before the cost.
     """
     if not report.rows:
         return NOTHING
     kind, lines = KINDS[report.name], body(report, breakdown=breakdown)
     leads = [*kind.names(report), *kind.facts(report)]
-    others = columns.number_columns((*kind.numbers, *also), lines.counts, report.totals)
+    others = columns.number_columns(kind.numbers, lines.counts, report.totals)
+    others += map(lines.spread, columns.part_columns(report))
     others.append(columns.cost_column(lines.counts, report.totals))
     if kind.shares:
         others.append(columns.share_column(lines.counts, report.totals))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tokentail import periods
@@ -14,6 +15,7 @@ from tokentail.projects import Projects, matches
 from tokentail.reports import blocks, by_model, by_period, by_project, by_session
 from tokentail.reports.data import Data
 from tokentail.reports.hints import unknown_name, why_empty
+from tokentail.reports.parts import with_not_final, with_provenance
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope, Tally
 
@@ -48,7 +50,13 @@ def build(request: Request, data: Data, context: Context) -> Report:
     notes = Notes(totals.not_final_replies, tally.unpriced_models(), context.malformed_lines, tuple(context.degraded))
     shown = tuple(_limited(rows, request.limit, request.order or own_order))
     hints = scope.hints if rows else tuple(why_empty(request, data, context, scope))
-    return Report(request.report, request.zone.key, tuple(map(shown_path, context.sources)), shown, totals, notes, hints)
+    report = Report(request.report, request.zone.key, tuple(map(shown_path, context.sources)), shown, totals, notes, hints)
+    again = partial(kind, request, data, context)
+    if request.provenance:
+        report = with_provenance(report, scope, again, context.prices)
+    if request.not_final:
+        report = with_not_final(report, scope, again, context.prices)
+    return report
 
 
 def shown_path(path: str) -> str:

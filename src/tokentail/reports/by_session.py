@@ -28,8 +28,8 @@ def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Ta
             subagents.add(used)
     under = subagents.by_session()
     return [
-        Row(session, counts, _facts(session, projects[session], under.get(session, _NOBODY), scope, tally), models)
-        for session, counts, _, models in tally.rows()
+        Row(row.key, row.counts, _facts(row.key, projects[row.key], under.get(row.key, _NOBODY), scope, tally), row.models)
+        for row in tally.rows()
     ]
 
 

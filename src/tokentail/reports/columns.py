@@ -15,8 +15,10 @@ from tokentail.reports.blocks import BLOCK_MS
 from tokentail.reports.build import shown_path
 from tokentail.reports.grid import ALWAYS, Column
 from tokentail.reports.names import model_names, short_ids
+from tokentail.reports.parts import cost_share
 
 KEY, COST, BARS = ALWAYS + 9, ALWAYS + 8, 6
+ASKED = 85  # of a column that nobody sees unasked
 RUNNING = "●"
 _BOLD, _GREEN, _CYAN = "1", "32", "36"  # of the 16 colours that every terminal has, and its owner has chosen
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -69,6 +71,20 @@ def cost_column(lines: Sequence[Counts], totals: Counts) -> Column:
     return Column("Cost (USD)", COST, list(map(text.cost, lines)), text.cost(totals), _GREEN, right=True)
 
 
+def part_columns(report: Report) -> list[Column]:
+    """Of each row, what was asked for besides its counts: how many replies stand where, and how many are not final."""
+    asked = []
+    if report.provenance is not None:
+        for place, title in enumerate(("On disk", "Deleted", "Rewritten")):
+            parts = [row.provenance[place].replies if row.provenance else 0 for row in report.rows]
+            asked.append(_part(title, [f"{part:,}" for part in parts], f"{report.provenance[place].replies:,}"))
+    if report.not_final is not None:
+        shares = [_share(row.not_final or Counts(), row.counts) for row in report.rows]
+        asked.append(_part("Not final", [f"{row.counts.not_final_replies:,}" for row in report.rows], f"{report.not_final.replies:,}"))
+        asked.append(_part("Of cost", shares, _share(report.not_final, report.totals)))
+    return asked
+
+
 def share_column(lines: Sequence[Counts], totals: Counts) -> Column:
     """Each line's part of the cost of all, or of their tokens where nothing has a price."""
     of, total = measure(totals)
@@ -95,6 +111,15 @@ def models_column(rows: Sequence[Row]) -> Column:
     short = model_names({model.key for row in rows for model in row.models})
     cells = [", ".join(short[model.key] for model in row.models) for row in rows]
     return Column("Models", 4, cells, least=_LEAST_NAME, most=60)
+
+
+def _part(title: str, cells: list[str], total: str) -> Column:
+    return Column(title, ASKED, cells, total, right=True)
+
+
+def _share(part: Counts, whole: Counts) -> str:
+    is_unknown = part.cost_usd is None or (part.replies and whole.cost_usd is None)
+    return "?" if is_unknown else text.percent(cost_share(part, whole) or 0.0)
 
 
 def _days(report: Report) -> list[Column]:

@@ -25,7 +25,7 @@ class Data(Protocol):
         """What `usage.window_starts` gives."""
 
     def usage(self, question: Question) -> Iterator[Usage]:
-        """What `usage.usage` gives."""
+        """What `usage.usage` gives. Who knows only the logs has all replies on disk."""
 
     def folders(self) -> dict[str, str]:
         """Every project's slug, and its real folder or ""."""
@@ -81,6 +81,8 @@ class Counted:
         for reply in self._replies:
             window = bisect_right(starts, reply.at_ms) - 1
             if window < 0 or reply.at_ms >= question.windows[window].end_ms:
+                continue
+            if question.part == "not_final" and reply.final:
                 continue
             if question.projects is not None and reply.owner.project not in question.projects:
                 continue

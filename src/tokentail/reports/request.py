@@ -23,6 +23,8 @@ class Request(NamedTuple):
     breakdown: bool = False  # each row's models, too
     agents: bool = False  # each session's subagents, too
     worktrees: bool = False  # worktrees of one repository as one project
+    provenance: bool = False  # how much of each row stands where
+    not_final: bool = False  # what the replies used, in each row, whose output count is not final
     week_starts: int = 0  # Monday; Sunday is 6
     rounding: Rounding = "hour"  # of a five-hour window's start, see blocks.ROUNDINGS
     order: str = ""  # see build.ORDERS; "" is the report's own

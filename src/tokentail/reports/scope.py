@@ -22,10 +22,11 @@ class Scope(NamedTuple):
     slugs: Set[str] | None  # None: of all projects
     models: Set[str] | None
     hints: tuple[str, ...]
+    part: str = ""  # of usage, see `Question.part`
 
     def question(self, windows: Sequence[Window], by: str = "") -> Question:
         """What is to be added up in those windows."""
-        return Question(windows, by, self.slugs, self.models)
+        return Question(windows, by, self.slugs, self.models, self.part)
 
     def whole(self) -> list[Window]:
         """All of the chosen time, whatever the days."""
