@@ -128,6 +128,23 @@ def test_lines_one_by_one(case: run.Case, with_store: InProcess, tmp_path: Path)
     assert run.check_answers(case["expect"], with_store, case, tree) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["with_store", "without_store"])
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_every_report_has_the_same_totals(case: run.Case, how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """However a case's replies are cut into rows, they add up to what the case says, after each of its steps."""
+    program: InProcess = request.getfixturevalue(how)
+    (tmp_path / "home").mkdir()
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    run.write_tree(case, tree)
+    for step, expected in run.expectations(case, store=program.store):
+        run.take_step(step, tree)
+        for report in run.OTHER_REPORTS:
+            answer = program.ask(report, case, tree)
+            assert run.compare_counts(report, expected["totals"], answer.totals) + run.compare_sums(answer) == []
+
+
 # The cases
 
 
@@ -251,6 +268,44 @@ def test_runner_reads_the_names_of_ccusage() -> None:
     (case,) = (case for case in CASES if case["id"] == "03-identical-copies")
     assert run.compare(case["expect"], answer) == []
     assert answer.rows["2026-10-01"]["cache_write_tokens"] == 300
+
+
+def test_runner_reads_the_windows_of_ccusage() -> None:
+    """They have other names, no totals, and pauses between them, which are no windows."""
+    counts = {"inputTokens": 4, "outputTokens": 100, "cacheCreationInputTokens": 300, "cacheReadInputTokens": 2000}
+    window = {"startTime": "2026-10-01T10:00:00.000Z", "isGap": False, "tokenCounts": counts, "totalTokens": 2404, "costUSD": 0.002608}
+    answer = run.Ccusage().read({"blocks": [window, {**window, "startTime": "2026-10-01T15:00:00.000Z", "isGap": True}]})
+    (case,) = (case for case in CASES if case["id"] == "03-identical-copies")
+    assert run.compare_rows("blocks", {"2026-10-01T10:00:00Z": case["expect"]["totals"]}, answer, whole=True) == []
+    assert answer.rows["2026-10-01T10:00:00Z"]["cost_usd"] == 0.002608
+
+
+def test_runner_has_ccusage_begin_weeks_on_monday() -> None:
+    """As the cases do; its own weeks begin on Sunday."""
+    case: run.Case = {"timezone": "Europe/Berlin"}
+    assert run.Ccusage().words(case, Path(), "weekly") == ["--timezone", "Europe/Berlin", "--start-of-week", "monday"]
+    assert run.Ccusage().words(case, Path(), "monthly") == ["--timezone", "Europe/Berlin"]
+
+
+def test_runner_wants_one_total_of_all_reports() -> None:
+    """A report that adds up to something else than the case says is wrong, whatever its rows."""
+    (case,) = (case for case in CASES if case["id"] == "86-week-of-a-zone")
+    wrong = run.check_answers(case["expect"], Forgetful(case), case, Path())
+    assert wrong == ["weekly.totals.output_tokens: expected 300, got 100", "weekly: no row 2026-10-05"]
+
+
+class Forgetful:
+    """A program whose weeks lack what its days have."""
+
+    store = True
+
+    def __init__(self, case: run.Case) -> None:
+        self._expected = case["expect"]
+
+    def ask(self, report: str, case: run.Case, folder: Path) -> run.Answer:
+        totals = {"output_tokens": 300 if report == "daily" else 100}
+        rows = {key: {"output_tokens": row["output_tokens"]} for key, row in self._expected[{"daily": "days"}.get(report, report)].items()}
+        return run.Answer(totals, rows if report == "daily" else dict(list(rows.items())[:1]), {})
 
 
 def _exit_code(words: list[str]) -> object:

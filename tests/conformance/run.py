@@ -27,7 +27,8 @@ from typing import Any, Protocol
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_COMMAND = ("tokentail", "daily", "--json")
-OTHER_REPORTS = ("sessions", "projects", "models")  # what `expect` may hold besides days
+PERIODS = ("weekly", "monthly", "blocks")
+OTHER_REPORTS = (*PERIODS, "sessions", "projects", "models")  # what `expect` may hold besides days
 USAGE_ERROR = 2  # the exit code by which a command says that it does not know a report
 TIMEOUT_S = 120
 
@@ -170,9 +171,9 @@ class Program(Protocol):
 class Contract:
     """A command that takes `--source` and answers in tokentail's report contract."""
 
-    other_reports = True  # it has more than the daily report, each named by a word in the place of `daily`
+    other_reports: Sequence[str] = OTHER_REPORTS  # that it has, each named by a word in the place of `daily`
 
-    def words(self, case: Case, folder: Path) -> list[str]:
+    def words(self, case: Case, folder: Path, report: str = "daily") -> list[str]:
         return [*(f"--source={source}" for source in source_words(case, folder)), f"--timezone={zone_of(case)}"]
 
     def environment(self, case: Case, folder: Path) -> dict[str, str]:
@@ -189,7 +190,7 @@ class Contract:
 class Environment(Contract):
     """A command in the same contract that is told its logs by CLAUDE_CONFIG_DIR."""
 
-    def words(self, case: Case, folder: Path) -> list[str]:
+    def words(self, case: Case, folder: Path, report: str = "daily") -> list[str]:
         return []
 
     def environment(self, case: Case, folder: Path) -> dict[str, str]:
@@ -204,7 +205,7 @@ class Environment(Contract):
 class Ccusage(Environment):
     """`ccusage claude daily --json`, in its own names; it does not count replies and adds both kinds of cache writes up."""
 
-    other_reports = False
+    other_reports = PERIODS
     NAMES = (
         ("inputTokens", "input_tokens"),
         ("outputTokens", "output_tokens"),
@@ -212,14 +213,23 @@ class Ccusage(Environment):
         ("cacheReadTokens", "cache_read_tokens"),
         ("totalTokens", "total_tokens"),
         ("totalCost", "cost_usd"),
+        ("cacheCreationInputTokens", "cache_write_tokens"),  # in `blocks`, as the next two
+        ("cacheReadInputTokens", "cache_read_tokens"),
+        ("costUSD", "cost_usd"),
     )
+    KEYS = (("daily", "date"), ("weekly", "week"), ("monthly", "month"), ("blocks", "startTime"))
 
-    def words(self, case: Case, folder: Path) -> list[str]:
-        return ["--timezone", zone_of(case)]
+    def words(self, case: Case, folder: Path, report: str = "daily") -> list[str]:
+        return ["--timezone", zone_of(case), *(["--start-of-week", "monday"] if report == "weekly" else [])]
 
     def read(self, output: Mapping[str, Any]) -> Answer:
-        rows = {str(row["date"]): self._renamed(row) for row in output["daily"]}
-        return Answer(self._renamed(output["totals"]), rows, {})
+        report, key = next(each for each in self.KEYS if each[0] in output)
+        rows = {
+            str(row[key]).replace(".000Z", "Z"): self._renamed({**row, **row.get("tokenCounts", {})})
+            for row in output[report]
+            if not row.get("isGap")
+        }
+        return Answer(self._renamed(output.get("totals", {})), rows, {})
 
     def _renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {ours: row[theirs] for theirs, ours in self.NAMES if theirs in row}
@@ -238,9 +248,9 @@ class Command:
 
     def ask(self, report: str, case: Case, folder: Path) -> Answer:
         """Run it on the tree; its word `daily` gives way to the report that is asked for."""
-        if report != "daily" and not (self.adapter.other_reports and "daily" in self.words):
+        if report != "daily" and not (report in self.adapter.other_reports and "daily" in self.words):
             raise UnknownReportError(report)
-        words = [report if word == "daily" else word for word in self.words] + self.adapter.words(case, folder)
+        words = [report if word == "daily" else word for word in self.words] + self.adapter.words(case, folder, report)
         inherited = {name: value for name, value in os.environ.items() if name not in {"CLAUDE_CONFIG_DIR", "TOKENTAIL_HOME"}}
         try:
             done = subprocess.run(
@@ -358,12 +368,14 @@ def check_case(case: Case, program: Program, folder: Path) -> list[str]:
 
 
 def check_answers(expected: Expectation, program: Program, case: Case, tree: Path) -> list[str]:
-    """What a program gets wrong about a tree as it stands; a report by session, project or model that it does not have is left out."""
+    """What a program gets wrong about a tree as it stands; of the reports that a case names, those that it does not have are left out."""
     try:
         wrong = compare(expected, program.ask("daily", case, tree))
         for report in filter(expected.__contains__, OTHER_REPORTS):
             with contextlib.suppress(UnknownReportError):
-                wrong += compare_rows(report, expected[report], program.ask(report, case, tree), whole=False)
+                answer = program.ask(report, case, tree)
+                wrong += compare_counts(f"{report}.totals", expected["totals"], answer.totals)
+                wrong += compare_rows(report, expected[report], answer, whole=report in PERIODS)
     except NoAnswerError as error:
         return [str(error)]
     return wrong

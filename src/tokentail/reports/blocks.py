@@ -1,4 +1,4 @@
-"""Five-hour windows, by the algorithm of docs/counting.md ("Limits"): the first reply after a window opens the next one."""
+"""Five-hour windows, by the algorithm of docs/counting.md ("Five-hour windows"): the first reply after a window opens the next one."""
 
 from __future__ import annotations
 
