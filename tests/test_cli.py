@@ -382,10 +382,11 @@ def test_no_logs(home: Home) -> None:
 
 
 def test_no_logs_in_a_period(home: Home) -> None:
-    """When there are logs, and only none in the period, no folder is blamed."""
+    """When there are logs, and only none in the period, no folder is blamed but the period."""
     home.write("-app/s1.jsonl", lines(1, 1))
-    ran = home.run("daily", "--since", "2030-01-01")
-    assert (ran.code, ran.out, ran.err) == (0, "No usage in this period.\n", "")
+    ran = home.run("daily", "--until", "2026-09-01")
+    why = "tokentail: the period ends before the first usage, which was on 2026-10-01\n"
+    assert (ran.code, ran.out, ran.err) == (0, "No usage in this period.\n", why)
 
 
 def test_store_that_cannot_be_written(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
