@@ -13,7 +13,7 @@ from tokentail.model import Listing, LogFile, Problem
 
 # `O_NONBLOCK`: a pipe named x.jsonl must not hold us. `O_NOFOLLOW`: links are resolved by the listing, not behind our back.
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?\Z").search
+is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?\Z").search
 _VANISHED = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -28,6 +28,11 @@ class LocalFolders:
     @property
     def names(self) -> Sequence[str]:
         return self._shown
+
+    @property
+    def roots(self) -> Sequence[str]:
+        """The real paths of the folders, none within another."""
+        return self._roots
 
     def list_files(self) -> Listing:
         found: dict[str, LogFile] = {}
@@ -104,7 +109,7 @@ def _search(root: str, found: dict[str, LogFile], problems: list[Problem]) -> No
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(f"{folder}{entry.name}/")
-                    elif _is_log_name(entry.name):
+                    elif is_log_name(entry.name):
                         _take(root, folder + entry.name, entry, found, problems)
         except OSError as error:
             if error.errno not in _VANISHED:
