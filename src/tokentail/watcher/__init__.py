@@ -1,0 +1,1 @@
+"""When to look: which logs may have changed."""
