@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, schema, start, warm
+from benchmarks import cold, corpus, history, schema, start, warm, watch
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -21,8 +21,9 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "history": history.run,
     "corpus": corpus.run,
     "schema": schema.run,
+    "watch": watch.run,
 }
-USUAL = ("start", "warm", "cold", "history", "corpus")  # schema measures designs that were not chosen
+USUAL = ("start", "warm", "cold", "history", "corpus", "watch")  # schema measures designs that were not chosen
 
 
 def main() -> int:
