@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from test_sources_local import NOBODY, as_nobody, fixture_open_path  # noqa: F401  # a fixture is used by its name
 from tokentail.sources.local import is_log_name
 from tokentail.watcher.inotify import InotifyEvents
 from tokentail.watcher.kernel import IN_Q_OVERFLOW, Event, Kernel
@@ -385,6 +386,30 @@ def test_overflow(root: Path, tmp_path: Path, watched: Watched) -> None:
     append(tmp_path / "b" / "s3.jsonl")
     path = append(root / "new" / "folder" / "s2.jsonl")
     assert watched.tells() == ({str(path)}, set(), 0)
+
+
+@pytest.mark.parametrize("which", ["logs", "logs/a"])
+def test_folder_that_may_not_be_read_for_a_while(open_path: Path, which: str) -> None:
+    """As soon as it may be, it is told and watched: by an event, or for a root by trying again (S35)."""
+    root = open_path / "logs"
+    path = append(root / "a" / "b" / "s1.jsonl")
+    for place in (root, root / "a", root / "a" / "b", path):
+        if os.geteuid() == 0:
+            os.chown(place, NOBODY, NOBODY)
+    closed = open_path / which
+
+    def check() -> None:
+        closed.chmod(0)
+        watched = Watched(root)
+        closed.chmod(0o755)
+        watched.events.take()
+        watched.events.retry()
+        assert str(closed) in watched.tells()[1]
+        assert watched.events.refused == {}
+        append(path)
+        assert watched.tells()[0] == {str(path)}
+
+    as_nobody(check)
 
 
 class Overflowing(Kernel):
