@@ -10,12 +10,14 @@ from pathlib import Path
 
 from tokentail import prices
 from tokentail.coordinator import UpdateCoordinator
+from tokentail.following import Pace
 from tokentail.merge import join
 from tokentail.model import START, Change, Chunk, Cursor, Life, Listing, LogFile, Problem, Record, ReplyChange
 from tokentail.parser import BUFFER_BYTES, IncrementalParser
 from tokentail.sources import LocalFolders
 
 PRICES = prices.load()
+QUICK = Pace(idle_every_s=0.02, in_doubt_every_s=0.2, in_calm_every_s=0.5, stop_within_s=0.01, succeed_every_s=0.01)
 AT = "2026-10-01T10:00:00.000Z"
 USAGE: dict[str, object] = {
     "input_tokens": 4,
@@ -204,9 +206,11 @@ class Listed:
         raise AssertionError(f"{file.path} was opened")
 
 
-def coordinator(root: Path, *, store: Path | None = None, source: LocalFolders | None = None) -> UpdateCoordinator:
+def coordinator(
+    root: Path, *, store: Path | None = None, source: LocalFolders | None = None, pace: Pace | None = None
+) -> UpdateCoordinator:
     """A coordinator for the folder `logs` under `root`, with its store beside it."""
-    return UpdateCoordinator(source or LocalFolders([root / "logs"]), store or root / "store.db", prices=PRICES)
+    return UpdateCoordinator(source or LocalFolders([root / "logs"]), store or root / "store.db", prices=PRICES, pace=pace or QUICK)
 
 
 def told(changes: Iterable[ReplyChange]) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.demo.truth import Sums
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
-from tokentail.model import Chunk, Reply, Update, Window
+from tokentail.model import Chunk, Listing, Reply, Update, Window
 from tokentail.prices import SHIPPED, PriceList, reading
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
@@ -347,10 +347,8 @@ def wait_for(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Upda
     raise AssertionError("the updates ended")
 
 
-def test_following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_following(tmp_path: Path) -> None:
     """One update at once; then what is appended to a known file, what is new, and an end when told to stop."""
-    monkeypatch.setattr(module, "HOT_EVERY_S", 0.005)
-    monkeypatch.setattr(module, "ALL_EVERY_S", 0.02)
     write(tmp_path, "p/s1.jsonl", lines(1, 1))
     stop = threading.Event()
     with watching(tmp_path) as live:
@@ -367,10 +365,8 @@ def test_following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(updates) == []
 
 
-def test_following_a_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_following_a_writer(tmp_path: Path) -> None:
     """While a writer tears, cuts, copies and replaces its logs, nothing that was whole at its end is missed or counted twice."""
-    monkeypatch.setattr(module, "HOT_EVERY_S", 0.002)
-    monkeypatch.setattr(module, "ALL_EVERY_S", 0.02)
     mishaps = Mishaps(tear=0.1, rewrite=0.03, resume=0.02)
     writer = LiveWriter(tmp_path, seed=5, rate_per_s=0, clock=time.time, sleep=lambda _: None, mishaps=mishaps)
     stop = threading.Event()
@@ -611,10 +607,26 @@ class Machine(RuleBasedStateMachine):
         self.abandoned.append(self.live)
         self.live = coordinator(self.root)
 
-    @rule()
-    def look_at_hot_files(self) -> None:
-        self.listen(self.live.check_for_updates(self.live._tracker.active_since(0)))
-        self.look()
+    @rule(names=st.sets(NAMES, min_size=1, max_size=3), folders=st.sets(st.sampled_from(["", "/p", "/q", "/r"]), max_size=1))
+    def look_at_some_places(self, names: set[str], folders: set[str]) -> None:
+        """As hints lead there; what stands elsewhere is not looked at."""
+        logs = os.path.realpath(self.root / "logs")
+        self.look_in_part(self.live.source.list_below({f"{logs}/{name}" for name in names}, {logs + each for each in folders}))
+
+    @rule(most_bytes=st.integers(1, 5000))
+    def look_for_a_slice(self, most_bytes: int) -> None:
+        """A pass may end before everything is read; what is pending is read later."""
+        self.look_in_part(None, most_bytes)
+        self.look_in_part(self.live.next_pending(most_bytes), most_bytes)
+
+    def look_in_part(self, only: Listing | None, most_bytes: int | None = None) -> None:
+        """What was read is what stands there now, and stays counted whatever happens before the next look at everything."""
+        there = {reply.key: reply.tokens.output for reply in recount(LocalFolders([self.root / "logs"])).replies}
+        self.listen(self.live.look(only, most_bytes=most_bytes))
+        for key, output in self.stored().items():
+            assert output <= max(self.best.get(key, 0), there.get(key, 0))
+            self.best[key] = max(self.best.get(key, 0), output)
+        assert self.stored().keys() == self.best.keys()
 
     @rule()
     def look(self) -> None:
@@ -660,6 +672,23 @@ def test_anything_in_any_order() -> None:
 def test_anything_in_any_order_at_length() -> None:
     """The same for longer lives."""
     run_machine(runs=150, steps=60)
+
+
+def test_a_slice_of_a_backlog_holds_many_small_files(tmp_path: Path) -> None:
+    """What was written last comes first, many small files at once, and a large one by itself (S40)."""
+    for number in range(1, 6):
+        os.utime(write(tmp_path, f"p/s{number}.jsonl", lines(number, number)), (number, number))
+    size = (tmp_path / "logs" / "p" / "s1.jsonl").stat().st_size
+    with watching(tmp_path) as live:
+        live.look(None, most_bytes=1)
+        assert counted(live) == [5]
+        assert [file.relative for file in live.next_pending(3 * size).files] == ["p/s4.jsonl", "p/s3.jsonl", "p/s2.jsonl"]
+        assert [file.relative for file in live.next_pending(1).files] == ["p/s4.jsonl"]
+        (tmp_path / "logs" / "p" / "s4.jsonl").unlink()
+        assert [file.relative for file in live.next_pending(1).files] == ["p/s3.jsonl"]
+        while live.pending:
+            live.look(live.next_pending(3 * size), most_bytes=3 * size)
+        assert counted(live) == [1, 2, 3, 5]
 
 
 def test_a_file_that_was_read_in_part_is_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

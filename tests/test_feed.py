@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from logs import PRICES, coordinator, line, lines
-from tokentail import coordinator as coordinator_module
 from tokentail import feed, queries
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.model import Counts, Owner, Reply, ReplyChange, Tokens
@@ -56,12 +55,6 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < until, "it did not come"
         threading.Event().wait(0.002)
-
-
-@pytest.fixture(name="_quickly", autouse=True)
-def fixture_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator_module, "HOT_EVERY_S", 0.005)
-    monkeypatch.setattr(coordinator_module, "ALL_EVERY_S", 0.02)
 
 
 @pytest.fixture(name="log")

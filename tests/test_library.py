@@ -26,7 +26,6 @@ import pytest
 import tokentail
 from logs import PRICES, coordinator, line, lines
 from places import HAIKU, SHOP, Place, fixture_place  # noqa: F401  # the fixture `place`
-from tokentail import coordinator as coordinator_module
 from tokentail import database, demo, prices
 from tokentail.cli import main
 from tokentail.library.values import usd
@@ -36,12 +35,6 @@ ROOT = Path(__file__).resolve().parents[1]
 DEADLINE_S = 20.0
 REPORTS = ("daily", "weekly", "monthly", "sessions", "projects", "models", "blocks")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-@pytest.fixture(name="_quickly")
-def fixture_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator_module, "HOT_EVERY_S", 0.005)
-    monkeypatch.setattr(coordinator_module, "ALL_EVERY_S", 0.02)
 
 
 @pytest.fixture(name="demo_logs", scope="module")
@@ -547,7 +540,6 @@ def test_money_is_exact_whatever_the_context() -> None:
 # Following
 
 
-@pytest.mark.usefixtures("_quickly")
 def test_follow_tells_what_happens(place: Place) -> None:
     """New, grown, corrected and gone, as it is written; what was there before is not told."""
     with contextlib.closing(tokentail.open().follow()) as updates:
@@ -567,7 +559,6 @@ def test_follow_tells_what_happens(place: Place) -> None:
         assert {change.key for change in split.changes if change.reply is None} == {"msg_6"}
 
 
-@pytest.mark.usefixtures("_quickly")
 def test_follow_tells_what_others_committed(place: Place) -> None:
     """A report of the same tail, or of another process, takes nothing away from who follows."""
     with tokentail.open() as tail, contextlib.closing(tail.follow()) as updates:
@@ -577,7 +568,6 @@ def test_follow_tells_what_others_committed(place: Place) -> None:
         assert told(next(update for update in updates if update.changes)) == [("new", "msg_6")]
 
 
-@pytest.mark.usefixtures("_quickly")
 @pytest.mark.parametrize("how", ["closed", "dropped", "left"])
 def test_follow_releases_its_connection(how: str, place: Place) -> None:
     """However the loop ends."""
@@ -597,7 +587,6 @@ def test_follow_releases_its_connection(how: str, place: Place) -> None:
     assert not is_open(place.store)
 
 
-@pytest.mark.usefixtures("_quickly")
 def test_follow_ends_when_it_is_told(place: Place) -> None:
     """By an event that another thread sets."""
     stop, seen = threading.Event(), threading.Event()
@@ -625,7 +614,6 @@ def test_follow_that_is_told_before_it_begins_reads_nothing_to_its_end(place: Pl
         assert tail.report("daily").totals.replies == 5
 
 
-@pytest.mark.usefixtures("_quickly")
 def test_follow_goes_on_when_its_tail_is_closed(place: Place) -> None:
     """It stands by itself."""
     with tokentail.open() as tail:
@@ -662,7 +650,6 @@ def test_ctrl_c_reaches_the_program(place: Place) -> None:
         assert tail.report("daily").totals.replies == sum(1 for _ in tail.replies()) >= 5
 
 
-@pytest.mark.usefixtures("_quickly")
 def test_two_follow_at_once(place: Place) -> None:
     """Each is told everything."""
     with contextlib.closing(tokentail.open().follow()) as one, contextlib.closing(tokentail.open().follow()) as other:
@@ -676,7 +663,6 @@ def test_two_follow_at_once(place: Place) -> None:
 # Following beside an event loop
 
 
-@pytest.mark.usefixtures("_quickly")
 async def test_async_follow_tells_what_happens(place: Place) -> None:
     """The same updates; when the loop is left, the connection is released before it goes on."""
     async with contextlib.aclosing(tokentail.open().follow_async()) as updates:
@@ -702,7 +688,6 @@ async def test_the_event_loop_is_never_held_up(place: Place) -> None:
     assert not is_open(place.store)
 
 
-@pytest.mark.usefixtures("_quickly")
 async def test_a_cancelled_task_ends(place: Place) -> None:
     """With the look that is under way, and without an error of ours."""
     seen = asyncio.Event()
@@ -734,7 +719,6 @@ async def test_a_cancelled_task_does_not_wait_for_a_look_that_hangs(place: Place
     assert not is_open(place.store)
 
 
-@pytest.mark.usefixtures("_quickly")
 def test_an_abandoned_async_loop_releases_its_connection(place: Place) -> None:
     """Also without `aclose`: the event loop ends what nobody listens to any more."""
 

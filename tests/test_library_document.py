@@ -13,7 +13,6 @@ import pytest
 import tokentail
 from places import Place, fixture_place  # noqa: F401  # the fixture `place`
 from public_api import listing
-from tokentail import coordinator as coordinator_module
 from tokentail import errors, library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,12 +29,6 @@ tokentail.open().report("daily", sinse="7d")  # wrong
 tokentail.open().report("daily", order="cheapest")  # wrong
 tokentail.price(model="m", tokens=(1, 2), at=datetime.now())  # wrong
 """
-
-
-@pytest.fixture(name="_quickly", autouse=True)
-def fixture_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator_module, "HOT_EVERY_S", 0.005)
-    monkeypatch.setattr(coordinator_module, "ALL_EVERY_S", 0.02)
 
 
 def checked(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -105,6 +105,31 @@ def test_swap_of_which_one_half_cannot_be_read() -> None:
     assert brief([second]) == brief(known.look(file("a", 2), file("b", 1))) == [("b", 1, None)]
 
 
+def displaced() -> Known:
+    """Life 1 was at `a`, was found at `b`, and could not be read there; another file was read at `a`."""
+    known = Known(file("a", 1))
+    known.source.files = [file("a", 2), file("b", 1)]
+    first, second = known.tracker.check_changes()
+    assert brief([first, second]) == [("a", None, None), ("b", 1, None)]
+    known.tracker.update_position(Life(2, first.file, "live", START))
+    return known
+
+
+def test_file_that_could_not_be_read_where_it_went_comes_back() -> None:
+    """Its life goes on at the name it had, and the one that stood there meanwhile ends (F48)."""
+    known = displaced()
+    assert brief(known.look(file("a", 1))) == [("a", 1, 2)]
+    assert known.look(file("a", 1)) == []
+
+
+def test_file_that_could_not_be_read_where_it_went_and_is_gone() -> None:
+    """Its life has ended, and is not left over beside that of the file that took its place (F48)."""
+    known = displaced()
+    assert known.look(file("a", 2)) == []
+    assert [(life.id, life.state) for life in known.tracker.persist()] == [(1, "rewritten")]
+    assert brief(known.look(file("a", 2), file("c", 1))) == [("c", None, None)]
+
+
 def test_three_files_that_change_names_in_a_ring() -> None:
     """The same for any ring of names."""
     known = Known(file("a", 1), file("b", 2), file("c", 3))
@@ -216,14 +241,6 @@ def test_looking_at_no_file() -> None:
     known.source.files = [file("a", size=99)]
     assert list(known.tracker.check_changes(known.source.list_files()._replace(files=[]))) == []
     assert known.tracker.files_checked == 0
-
-
-def test_files_that_were_written_lately() -> None:
-    """They are what is looked at most often; missing ones are not among them."""
-    known = Known(file("a", 1, mtime=5 * 10**9), file("b", 2, mtime=10 * 10**9), file("c", 3, mtime=11 * 10**9))
-    known.gone = {"/logs/c"}
-    known.look(file("a", 1, mtime=5 * 10**9), file("b", 2, mtime=10 * 10**9))
-    assert [each.relative for each in known.tracker.active_since(10)] == ["b"]
 
 
 def test_restoring() -> None:

@@ -20,14 +20,16 @@ HELPER_SHARE = 0.46  # of a large backlog's bytes: what the helper parses meanwh
 LARGE_BYTES = 256_000_000  # larger files are read here, in pieces that are committed on the way
 
 
-def read(changes: list[Change], source: LocalFolders, total_bytes: int) -> Iterator[tuple[Change, Outcome | None]]:
-    """Every file's chunks and then None, or an error; a large backlog is parsed by two processes."""
+def read(
+    changes: list[Change], source: LocalFolders, total_bytes: int, *, parser: IncrementalParser | None = None
+) -> Iterator[tuple[Change, Outcome | None]]:
+    """Every file's chunks and then None, or an error; a large backlog is parsed by two processes, unless a parser is given."""
     theirs: list[Change] = []
-    if total_bytes >= WORTH_BYTES and _cores() > 1:
+    if parser is None and total_bytes >= WORTH_BYTES and _cores() > 1:
         changes, theirs = _shared_out(changes, total_bytes)
     helper = _helper(theirs) if theirs else None
     try:
-        parser = IncrementalParser(source, expected_bytes=total_bytes)
+        parser = parser or IncrementalParser(source, expected_bytes=total_bytes)
         for change in changes:
             yield from _parsed(parser, change)
         if helper is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 import threading
 import time
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tokentail import database, queries
 from tokentail.errors import StoreBusyError, StoreError
-from tokentail.model import Chunk, Listing, LogFile, Problem, ReplyChange, Update
+from tokentail.lateness import Lateness
+from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
 from tokentail.passes import PassCounter
 from tokentail.prices import PriceList
 from tokentail.sources import LocalFolders
@@ -19,13 +21,16 @@ from tokentail.store import Store
 from tokentail.tracker import FileTracker
 
 if TYPE_CHECKING:
+    from tokentail.commits import Commits
+    from tokentail.following import OpenWatcher, Pace
+    from tokentail.parser import IncrementalParser
     from tokentail.renewal import Renewed, Tell
 
-HOT_EVERY_S = 1.0  # how often files are looked at that changed lately
-HEARTBEAT_S = 5.0  # how often a process that watches says so when it finds nothing
-ALL_EVERY_S = 5.0  # and all the others, new ones included
-HOT_S = 600.0  # what "lately" means
+NOTES_EVERY_S = 1.0  # how often a process that follows writes down what its passes cost
+HEARTBEAT_S = 5.0  # and that it looked, when it found nothing
+LEFT_EVERY_S = 5.0  # how often who leads looks whether a log that it has open has gone without an event
 BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
+MOST_PENDING_FILES = 200  # that are read at once while others wait
 WAIT_S = 10.0  # for another process's pass
 
 Answer = TypeVar("Answer")
@@ -44,9 +49,13 @@ class UpdateCoordinator:
         clock: Callable[[], float] = time.time,
         progress: Progress | None = None,
         wait_s: float = WAIT_S,
+        pace: Pace | None = None,
+        open_watcher: OpenWatcher | None = None,
     ) -> None:
-        self._source = source
-        self._path = store_path
+        self.source = source
+        self.store_path = store_path
+        self._pace = pace
+        self._open_watcher = open_watcher
         self._prices = prices
         self._clock = clock
         self._progress = progress
@@ -58,8 +67,15 @@ class UpdateCoordinator:
         self._known_version = -1
         self._seen_change: int | None = None
         self._was_empty = False  # the store, after the update before
+        self._parser: IncrementalParser | None = None  # of a process that leads
+        self._pending: dict[str, LogFile] = {}
+        self._lateness = Lateness()
+        self._is_wanted = False
+        self.wake: Callable[[], None] = _nobody_waits
         # A lone pass that finds nothing is not worth a write.
         self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+        self._next_note = self._next_left = 0.0
+        self._unwritten: Metrics | None = None
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -72,19 +88,26 @@ class UpdateCoordinator:
         if self._store is not None:
             return self._store.connection
         if self._reader is None:  # another process is writing: what it has committed can be read all the same
-            self._reader = database.open_for_reading(self._path)
+            self._reader = database.open_for_reading(self.store_path)
         return self._reader
 
     def report_progress(self, progress: Progress | None) -> None:
         """From now on tell `progress` how far a pass has read, a call a file; what it raises ends the pass between two commits."""
         self._progress = progress
 
-    def check_for_updates(self, hot: Iterable[LogFile] | None = None) -> Update:
+    def check_for_updates(self) -> Update:
         """
         Bring the store up to date with every file that changed: one pass.
 
-        Args:
-            hot: look at these files only, instead of listing all places.
+        Raises:
+            StoreError: the store cannot be opened or written.
+            StoreBusyError: another process holds it, and there is nothing to show yet.
+        """
+        return self.look(None)
+
+    def look(self, only: Listing | None, *, most_bytes: int | None = None) -> Update:
+        """
+        The same for these files only, where some are given; it ends after about so many bytes, and `pending` has what is left.
 
         Raises:
             StoreError: the store cannot be opened or written.
@@ -92,17 +115,17 @@ class UpdateCoordinator:
         """
         started, began = self._clock(), time.perf_counter()
         degraded: list[str] = []
-        counted = PassCounter()
+        counted = PassCounter(self._clock)
         try:
-            with database.locked(self._path, wait_s=self._wait_s):
+            with database.locked(self.store_path, wait_s=self._wait_s):
                 try:
-                    load_changes = self._pass(hot, degraded, counted, started, began)
+                    load_changes = self._pass(only, most_bytes, degraded, counted, started, began)
                 except sqlite3.DatabaseError as error:
                     self._replace_damaged(error, degraded)
-                    load_changes = self._pass(None, degraded, counted, started, began)
+                    load_changes = self._pass(None, most_bytes, degraded, counted, started, began)
             files_checked = self._tracker.files_checked
         except StoreBusyError as error:
-            if not self._path.exists():
+            if not self.store_path.exists():
                 raise
             degraded.append(f"{error}; shown is what it had committed")
             load_changes, files_checked = self._changes_from(self._store), 0
@@ -125,7 +148,7 @@ class UpdateCoordinator:
             return question(self.db, update), update
         except sqlite3.DatabaseError as error:
             degraded: list[str] = []
-            with database.locked(self._path, wait_s=self._wait_s):
+            with database.locked(self.store_path, wait_s=self._wait_s):
                 self._replace_damaged(error, degraded)
         update = self.check_for_updates()
         update.degraded[:0] = degraded
@@ -139,7 +162,7 @@ class UpdateCoordinator:
             StoreError: the store cannot be opened, read or written; or it was damaged and had to be replaced first.
             StoreBusyError: another process holds it.
         """
-        with database.locked(self._path, wait_s=self._wait_s):
+        with database.locked(self.store_path, wait_s=self._wait_s):
             try:
                 return work(self._ready_store())
             except sqlite3.DatabaseError as error:
@@ -159,13 +182,13 @@ class UpdateCoordinator:
         """
         started, began = self._clock(), time.perf_counter()
         degraded: list[str] = []
-        counted = PassCounter()
+        counted = PassCounter(self._clock)
 
         def made_anew() -> Renewed:
-            self._pass(None, degraded, PassCounter(), started, began)  # from here on it is known which logs are gone
+            self._pass(None, None, degraded, PassCounter(self._clock), started, began)  # from here on it is known which logs are gone
             return self._renewed(self._ready_store(), "before-rebuild", counted, keeps_old=keeps_old, by_other_rules=False, tell=tell)
 
-        with database.locked(self._path, wait_s=self._wait_s):
+        with database.locked(self.store_path, wait_s=self._wait_s):
             try:
                 renewed = made_anew()
             except sqlite3.DatabaseError as error:
@@ -178,20 +201,76 @@ class UpdateCoordinator:
 
     def follow(self, stop: threading.Event) -> Iterator[Update]:
         """
-        Updates until `stop` is set: one at once, then after every look, whether it found anything or not.
+        Updates until `stop` is set: as soon as logs are written, and one a second all the same.
 
-        Files that changed in the last ten minutes are looked at every second, the rest and new ones every five.
+        One of all processes that follow reads the logs, the others hear what it commits: what is told is the same.
         """
-        yield self.check_for_updates()
-        next_full = time.monotonic() + ALL_EVERY_S
-        while not stop.wait(HOT_EVERY_S):
-            if time.monotonic() >= next_full:
-                next_full = time.monotonic() + ALL_EVERY_S
-                yield self.check_for_updates()
-            else:
-                yield self.check_for_updates(self._tracker.active_since(self._clock() - HOT_S))
+        from tokentail import following  # a report does without
+
+        return following.follow(self, stop, self._pace or following.Pace(), self._open_watcher or following.open_watcher)
+
+    def look_now(self) -> None:
+        """Let whoever follows look at all places at once. May be called by any thread."""
+        self._is_wanted = True
+        self.wake()
+
+    def is_wanted(self) -> bool:
+        """Did somebody ask for that since the last time?"""
+        wanted, self._is_wanted = self._is_wanted, False
+        return wanted
+
+    @property
+    def late_ms(self) -> tuple[float, float] | None:
+        """How late the latest lines were that we read while leading: the median and the 99th percentile."""
+        return self._lateness.percentiles()
+
+    @property
+    def pending(self) -> int:
+        """How many files a pass has left to be read."""
+        return len(self._pending)
+
+    def next_pending(self, most_bytes: int) -> Listing:
+        """Those of them which were written last, as they are now: at least one, and otherwise about so many bytes."""
+        found: list[LogFile] = []
+        size = 0
+        # Several, because a commit for each of ten thousand small files would take minutes; not all, because what is live waits.
+        for file in heapq.nlargest(MOST_PENDING_FILES, self._pending.values(), key=lambda file: file.mtime_ns):
+            fresh = self.source.look_again(file)
+            if fresh is None:
+                del self._pending[file.path]
+                continue
+            size += fresh.size_bytes
+            if found and size > most_bytes:
+                break
+            found.append(fresh)
+        return Listing(found, [])
+
+    def heard(self) -> Update:
+        """What other processes have committed since the update before; no file is looked at."""
+        if self._store is None:
+            return self.look(None)
+        return Update(int(self._clock() * 1000), Metrics(), [], [], self._changes_from(self._store))
+
+    def commits(self) -> Commits:
+        """A way to wait for what other processes commit."""
+        from tokentail.commits import Commits  # as above
+
+        return Commits(self.db, self.store_path)
+
+    def lead(self, leads: bool) -> None:
+        """From now on small commits come often: what they need stays in memory, and checkpoints are made beside them. Or no longer."""
+        from tokentail.parser import IncrementalParser  # as above
+        from tokentail.sources.handles import most_handles
+
+        self._parser = IncrementalParser(self.source) if leads else None
+        self.source.hold(most_handles() if leads else 0)
+        if not leads:
+            self._write_note()
+        if self._store is not None:
+            database.checkpoint_by_itself(self._store.connection, not leads)
 
     def close(self) -> None:
+        self._write_note()
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -200,31 +279,64 @@ class UpdateCoordinator:
             self._reader = None
 
     def _pass(
-        self, hot: Iterable[LogFile] | None, degraded: list[str], counted: PassCounter, started: float, began: float
+        self, only: Listing | None, most_bytes: int | None, degraded: list[str], counted: PassCounter, started: float, began: float
     ) -> Callable[[], list[ReplyChange]]:
         """Read what is new, and write down that we did; gives a way to load the changes."""
         store = self._ready_store()
         if store.has_old_rules:
             store = self._rederive(store, degraded, counted)
-        self._read_into(store, hot, counted)
-        metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
-        if not metrics.is_idle or time.monotonic() >= self._next_heartbeat:
-            store.add_pass(int(started * 1000), metrics._asdict(), idle=metrics.is_idle)
-            self._next_heartbeat = time.monotonic() + HEARTBEAT_S
+        if self._parser is not None:
+            self._read_left_behind(store, only is None, counted)
+        self._read_into(store, only, most_bytes, counted)
+        if self._parser is not None:
+            self._lateness.add(counted.late_ms)
+        self._note(int(started * 1000), counted.metrics(self._tracker.files_checked, time.perf_counter() - began))
         return self._changes_from(store)
 
-    def _read_into(self, store: Store, hot: Iterable[LogFile] | None, counted: PassCounter) -> None:
+    def _note(self, at_ms: int, metrics: Metrics) -> None:
+        """Write down what a pass cost: at once, or together with those of the same second."""
+        now = time.monotonic()
+        if metrics.is_idle and now < self._next_heartbeat:
+            return
+        self._next_heartbeat = now + HEARTBEAT_S
+        before = self._unwritten
+        self._unwritten = metrics if before is None else Metrics._make(map(sum, zip(before, metrics, strict=True)))
+        self._noted_at_ms = at_ms
+        if self._parser is None or now >= self._next_note:
+            self._write_note()
+            self._next_note = now + NOTES_EVERY_S
+
+    def _write_note(self) -> None:
+        if self._unwritten is not None and self._store is not None:
+            metrics, self._unwritten = self._unwritten, None
+            late_ms = self.late_ms
+            late = {"late_p50_ms": round(late_ms[0], 3), "late_p99_ms": round(late_ms[1], 3)} if late_ms else {}
+            self._store.add_pass(self._noted_at_ms, {**metrics._asdict(), **late}, idle=metrics.is_idle)
+
+    def _read_left_behind(self, store: Store, thorough: bool, counted: PassCounter) -> None:
+        """The rest of logs that were deleted or moved away while we had them open; before anything that stands at their places now."""
+        now = time.monotonic()
+        if thorough or now >= self._next_left:
+            self._next_left, thorough = now + LEFT_EVERY_S, True
+        left = self.source.left_behind(thorough=thorough)
+        if left.files:
+            self._read_into(store, left, None, counted)
+        self.source.let_go()
+
+    def _read_into(self, store: Store, only: Listing | None, most_bytes: int | None, counted: PassCounter) -> None:
         store.trim_changes()
-        for chunks in _batches(self._chunks(hot, counted)):
+        for chunks in _batches(self._chunks(only, most_bytes, counted)):
             applied = store.apply(chunks)
             counted.add(chunks, applied.tally)
             for life in applied.lives:
                 self._tracker.update_position(life)
         store.restate(self._tracker.persist())
 
-    def _chunks(self, hot: Iterable[LogFile] | None, counted: PassCounter) -> Iterator[Chunk]:
+    def _chunks(self, only: Listing | None, most_bytes: int | None, counted: PassCounter) -> Iterator[Chunk]:
         """What every changed file gained; files that cannot be read are named and tried again by the next pass."""
-        changes = list(self._tracker.check_changes(None if hot is None else self._restat(hot)))
+        changes = list(self._tracker.check_changes(only))
+        for file in only.files if only else ():
+            self._pending.pop(file.path, None)
         if not changes:
             return
         # Not at the top: what parsing needs takes time to import, and most passes find nothing new.
@@ -232,27 +344,35 @@ class UpdateCoordinator:
 
         total = sum(map(unread_bytes, changes))
         done = 0
-        for change, outcome in read(changes, self._source, total):
+        left: int | None = most_bytes
+        if most_bytes is not None:
+            changes.sort(key=lambda change: change.file.mtime_ns, reverse=True)
+            self._pending.update((change.file.path, change.file) for change in changes)
+        for change, outcome in read(changes, self.source, total, parser=self._parser):
             if isinstance(outcome, Chunk):
                 yield outcome
+                if left is not None:
+                    left -= outcome.bytes_read
+                    if left <= 0 and (outcome.more or change is not changes[-1]):
+                        if not outcome.more:
+                            self._pending.pop(change.file.path, None)
+                        return
                 continue
             if isinstance(outcome, OSError):
                 counted.problems.append(Problem(change.file.path, outcome.strerror or str(outcome)))
+            self._pending.pop(change.file.path, None)
             counted.files_read += 1
             done += unread_bytes(change)
             if self._progress is not None:
                 self._progress(done, total)
 
-    def _restat(self, files: Iterable[LogFile]) -> Listing:
-        return Listing([fresh for file in files if (fresh := self._source.look_again(file)) is not None], [])
-
     def _ready_store(self) -> Store:
         """The open store, with a tracker that knows what it knows."""
-        if self._store is not None and _identity(self._path) != self._opened:
+        if self._store is not None and _identity(self.store_path) != self._opened:
             self.close()  # another process has moved a damaged one aside
             self._seen_change = None
         if is_new := self._store is None:
-            self._store, self._opened = self._open(), _identity(self._path)
+            self._store, self._opened = self._open(), _identity(self.store_path)
         store = self._store
         # Another process may have moved the cursors since we looked.
         version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
@@ -265,9 +385,9 @@ class UpdateCoordinator:
         return store
 
     def _open(self, path: Path | None = None) -> Store:
-        connection = database.open_for_writing(path or self._path)
+        connection = database.open_for_writing(path or self.store_path)
         try:
-            return Store(connection, path or self._path, thresholds=self._prices.thresholds, clock=self._clock)
+            return Store(connection, path or self.store_path, thresholds=self._prices.thresholds, clock=self._clock)
         except BaseException:
             connection.close()
             raise
@@ -278,7 +398,7 @@ class UpdateCoordinator:
 
         self.close()
         self._seen_change = None  # changes are numbered anew
-        degraded.append(renewal.replace_damaged(self._path, self._open, error, self._clock))
+        degraded.append(renewal.replace_damaged(self.store_path, self._open, error, self._clock))
         return self._ready_store()
 
     def _rederive(self, store: Store, degraded: list[str], counted: PassCounter) -> Store:
@@ -295,9 +415,9 @@ class UpdateCoordinator:
 
         def read_logs(new: Store) -> None:
             self._tracker.restore([])
-            self._read_into(new, None, counted)
+            self._read_into(new, None, None, counted)
 
-        origin = database.name_aside(self._path, why, self._clock)
+        origin = database.name_aside(self.store_path, why, self._clock)
         try:
             return renewal.renew(store, self._open, read_logs, origin=origin, keeps_old=keeps_old, by_other_rules=by_other_rules, tell=tell)
         finally:
@@ -310,10 +430,14 @@ class UpdateCoordinator:
         first, last = self._seen_change, queries.latest_change(store.connection)
         self._seen_change = last
         # The first fill is not written down as changes; to somebody who follows, it is news.
-        filled, self._was_empty = self._was_empty, not queries.latest_replies(store.connection, 1)
+        filled, self._was_empty = self._was_empty, not queries.has_replies(store.connection)
         if filled and not self._was_empty:
             return lambda: [ReplyChange(last, "new", reply.key, reply) for reply in queries.replies_since(store.connection, 0)]
         return lambda: queries.changes_between(store.connection, first, last)
+
+
+def _nobody_waits() -> None:
+    """There is nobody to be woken."""
 
 
 def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:

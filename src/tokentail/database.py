@@ -7,16 +7,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tokentail.digest import hex_digest
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _MIGRATIONS = Path(__file__).with_name("migrations")  # N.sql leads from version N to the next one
 _BUSY_TIMEOUT_MS = 5_000
+_PROCESS_WIDTH = 20  # of a process's id in the lock file
 
 
 def store_path(home: Path, sources: Sequence[Path] | None) -> Path:
@@ -106,6 +107,17 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.rollback()  # nothing was written; and after damage there may be nothing to end
 
 
+def checkpoint_by_itself(connection: sqlite3.Connection, does: bool) -> None:
+    """Whether commits of this connection make a checkpoint now and then, as they do from the start."""
+    connection.execute(f"PRAGMA wal_autocheckpoint = {1000 if does else 0}")
+
+
+def checkpoint(path: Path) -> None:
+    """Move what is committed from the write-ahead log into the file, as far as nobody reads older pages; waits for nobody."""
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
 def cannot_write(path: Path, error: Exception) -> StoreError:
     """What to tell a person whose store cannot be written."""
     return StoreError(
@@ -173,8 +185,7 @@ def locked(path: Path, *, wait_s: float, clock: Callable[[], float] = time.monot
     """
     lock_path = path.with_name(path.name + ".lock")
     try:
-        lock_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open_lock(lock_path)
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
@@ -183,11 +194,9 @@ def locked(path: Path, *, wait_s: float, clock: Callable[[], float] = time.monot
             if clock() >= until:
                 raise StoreBusyError(f"the store {path} is being written by process {_named_in(handle)} (try again when it has finished)")
             time.sleep(0.01)
-        try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
-            pass  # a full disk: the name of the holder is a courtesy, the lock is held without it
+        # Rewritten in place: to cut the file first takes some file systems milliseconds, and this is done for every commit.
+        with suppress(OSError):  # a full disk: the name of the holder is a courtesy, the lock is held without it
+            os.pwrite(handle, f"{os.getpid():<{_PROCESS_WIDTH}}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -219,6 +228,15 @@ def _name_too(path: Path, aside: Path) -> None:
         aside.hardlink_to(path)
     except OSError:  # not every file system can do that
         path.rename(aside)
+
+
+def _open_lock(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, flags, 0o600)
 
 
 def _try_lock(handle: int) -> bool:

@@ -22,7 +22,8 @@ def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *,
     """
     Write changes as they are committed, until `stop` is set.
 
-    With `since_ms` the replies from then on come first, as new. The word `ready` goes to stderr once the first pass is committed.
+    With `since_ms` the replies from then on come first, as new. The word `ready` goes to stderr once the
+    watches stand and all that was there is committed.
 
     Returns:
         1 when a file could not be read, each one named once; otherwise 0.
@@ -31,12 +32,12 @@ def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *,
     first = True
     told: set[Problem | str] = set()
     for update in coordinator.follow(stop):
-        if first:
+        if first and not update.catching_up:
             first = False
             for reply in queries.replies_since(coordinator.db, since_ms) if since_ms is not None else ():
                 write(ReplyChange(0, "new", reply.key, reply))
             print("ready", file=sys.stderr, flush=True)
-        else:
+        elif not first:
             for change in update.changes:
                 write(change)
         for problem in update.problems:

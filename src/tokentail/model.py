@@ -406,6 +406,16 @@ class Metrics(NamedTuple):
         return not (self.files_read or self.replies_new or self.replies_gone)
 
 
+class Live(NamedTuple):
+    """How a store is followed."""
+
+    leads: bool  # we ingest; otherwise we hear what another process commits
+    leader: int  # that one's process id; 0 where it is ours or unknown
+    mode: str  # "events", or "polling"
+    pending: int  # files of a backlog that are still to be read
+    late_ms: tuple[float, float] | None = None  # from a line's being written to its commit: the median and p99 of the latest
+
+
 class Update:
     """What one pass found."""
 
@@ -421,6 +431,8 @@ class Update:
         self.metrics = metrics
         self.problems = problems  # files and folders that could not be read
         self.degraded = degraded  # guarantees that were lost, with the reason and what is done instead
+        self.catching_up = False  # a part of what was there at the start is still to be read
+        self.live: Live | None = None  # None: nobody follows
         self._load_changes = load_changes
         self._changes: list[ReplyChange] | None = None
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tokentail.model import Chunk, Metrics, Problem
 
 
 class PassCounter:
-    """Adds up a pass."""
+    """
+    Adds up a pass.
 
-    def __init__(self) -> None:
+    Attributes:
+        late_ms: how long before its commit each file had been written last.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.late_ms: list[float] = []
         self.files_read = 0
         self.problems: list[Problem] = []
         self._sums = dict.fromkeys(("bytes", "entries", "malformed", "new", "grown", "corrected", "gone"), 0)
 
     def add(self, chunks: Sequence[Chunk], tally: object) -> None:
-        sums = self._sums
+        sums, now_ms = self._sums, self._clock() * 1000
         for chunk in chunks:
+            if chunk.records:
+                self.late_ms.append(now_ms - chunk.change.file.mtime_ns / 1e6)
             sums["bytes"] += chunk.bytes_read
             sums["entries"] += len(chunk.seen_records)
             sums["malformed"] += len(chunk.rejects)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Set
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Set
+from typing import Any, NamedTuple
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
@@ -51,6 +51,12 @@ def cells_by_minute(db: sqlite3.Connection, start_ms: int, end_ms: int) -> Itera
     names = _Names(db)
     for minute, model, tier, *sums in db.execute(_BY_MINUTE_CELL, (start_ms, end_ms)):
         yield MinuteCell(minute, names.cell(minute * 60_000 // DAY_MS, model, tier, sums))
+
+
+def has_replies(db: sqlite3.Connection) -> bool:
+    """Was anything counted yet?"""
+    # Of the table and not of an index: so a pass meets damage of the most important table itself.
+    return db.execute("SELECT 1 FROM replies NOT INDEXED LIMIT 1").fetchone() is not None
 
 
 def latest_replies(db: sqlite3.Connection, limit: int) -> list[Reply]:
@@ -112,7 +118,8 @@ def changes_between(db: sqlite3.Connection, after: int, until: int) -> list[Repl
             del events[key]  # this reader never heard of it
         else:
             events[key] = number, "new" if is_new else event  # however often it grew on the way
-    found = {reply.key: reply for key in events for reply in _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key = ?", (key,))}
+    interned, query = Interned(db, ()), f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key = ?"
+    found = {reply.key: reply for key in events for reply in _replies_of(interned, db.execute(query, (key,)))}
     changes = []
     for key, (number, event) in events.items():
         reply = found.get(key)
@@ -164,5 +171,8 @@ class _Names:
 
 
 def _replies(db: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Reply]:
-    interned = Interned(db, ())
-    return [merge.reply(row[1], interned.record(merge.group_of_key(row[1]), row[2:])) for row in db.execute(query, values)]
+    return _replies_of(Interned(db, ()), db.execute(query, values))
+
+
+def _replies_of(interned: Interned, rows: Iterable[tuple[Any, ...]]) -> list[Reply]:
+    return [merge.reply(row[1], interned.record(merge.group_of_key(row[1]), row[2:])) for row in rows]

@@ -69,7 +69,7 @@ CREATE TABLE replies (
 );
 CREATE UNIQUE INDEX replies_by_key ON replies (key);          -- joining: is this reply known?
 CREATE INDEX replies_by_time ON replies (at_ms);              -- the last hour, the feed, one summary row
-CREATE INDEX replies_by_owner ON replies (owner);             -- a session's or a project's replies
+CREATE INDEX replies_by_owner ON replies (owner, at_ms);      -- a session's or a project's replies, the sums of one quarter
 
 -- Records of the groups that have more than one. The ids are drawn from the same sequence as those of replies.
 CREATE TABLE records (

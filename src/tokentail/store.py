@@ -30,6 +30,11 @@ _INSERT_FILE = """
 INSERT OR REPLACE INTO files (id, path, root, relative, state, device, inode, size_bytes, mtime_ns, ctime_ns,
     offset_bytes, head_bytes, head_hash, marker_bytes, marker_hash, malformed_lines, seen_ms)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# For a file that has only grown: its names stay, and so does the index on them.
+_UPDATE_FILE = """
+UPDATE files SET state = ?, device = ?, inode = ?, size_bytes = ?, mtime_ns = ?, ctime_ns = ?,
+    offset_bytes = ?, head_bytes = ?, head_hash = ?, marker_bytes = ?, marker_hash = ?, malformed_lines = ?, seen_ms = ?
+WHERE id = ?"""
 _SELECT_LIVES = """
 SELECT id, path, root, relative, device, inode, size_bytes, mtime_ns, ctime_ns, state,
     offset_bytes, head_bytes, head_hash, marker_bytes, marker_hash
@@ -234,6 +239,7 @@ class Store:
         lives: list[Life] = []
         placed: dict[int, tuple[Life, int]] = {}  # with their malformed lines; a life may begin and end in one commit
         latest: dict[str, tuple[Life, int]] = {}
+        known: dict[int, Life] = {}  # of them, those that are in the store
         ended: list[tuple[int]] = []
         next_id = int(self.connection.execute("SELECT ifnull(max(id), 0) + 1 FROM files").fetchone()[0])
         for chunk in chunks:
@@ -242,13 +248,18 @@ class Store:
             ended += [(life.id,) for life in (before if chunk.restarted else None, chunk.change.ends) if life is not None]
             if chunk.restarted:
                 before, malformed = None, 0
+            if before is not None and before is chunk.change.life:
+                known[before.id] = before
             life = Life(before.id if before else next_id, chunk.file_so_far, "live", chunk.cursor)
             next_id += before is None
             placed[life.id] = latest[file.path] = life, malformed + len(chunk.rejects)
             lives.append(life)
             self._last = chunk.change, *latest[file.path]
+        grown = [placed.pop(number) for number, life in known.items() if placed[number][0].file[:3] == life.file[:3]]
+        self.connection.executemany(_UPDATE_FILE, [(*row[4:], row[0]) for row in (self._file_row(*each) for each in grown)])
         self.connection.executemany(_INSERT_FILE, [self._file_row(*each) for each in placed.values()])
-        self.connection.executemany("UPDATE files SET state = 'rewritten' WHERE id = ?", ended)
+        if ended:
+            self.connection.executemany("UPDATE files SET state = 'rewritten' WHERE id = ?", ended)
         return lives
 
     def _before(self, change: Change) -> tuple[Life | None, int]:

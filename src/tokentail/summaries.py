@@ -25,7 +25,7 @@ WITH touched(place, owner) AS MATERIALIZED (
     SELECT DISTINCT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
 )"""
 _REPLIES_THERE = f"""touched CROSS JOIN replies
-    ON at_ms >= place * {QUARTER_MS} AND at_ms < (place + 1) * {QUARTER_MS} AND +replies.owner = touched.owner"""
+    ON replies.owner = touched.owner AND at_ms >= place * {QUARTER_MS} AND at_ms < (place + 1) * {QUARTER_MS}"""
 _TOUCHED_REPLIES = _FROM_REPLIES.format(
     quarter="place", owner="touched.owner", replies=_REPLIES_THERE, extras=f"{_REPLIES_THERE} CROSS JOIN extras"
 )
@@ -48,17 +48,10 @@ def summarize(connection: sqlite3.Connection, touched: Sequence[tuple[int, int]]
     if not touched:
         return
     quarters = _json(touched)
-    connection.execute(f"{_TOUCHED} DELETE FROM quarters WHERE (quarter, owner) IN touched", (quarters,))
-    connection.execute(_QUARTERS.format(touched=_TOUCHED, replies=_TOUCHED_REPLIES), (quarters,))
     hours = _json([(quarter // _HOUR, 0) for quarter, _ in touched])
-    connection.execute(f"{_TOUCHED} DELETE FROM hours WHERE hour IN (SELECT place FROM touched)", (hours,))
-    of_hour = f"touched CROSS JOIN quarters ON quarter >= place * {_HOUR} AND quarter < (place + 1) * {_HOUR}"
-    connection.execute(_HOURS.format(touched=_TOUCHED, hour="place", quarters=of_hour), (hours,))
     days = _json([(quarter // _DAY, owner) for quarter, owner in touched])
-    connection.execute(f"{_TOUCHED} DELETE FROM days WHERE (day, owner) IN touched", (days,))
-    of_day = f"""touched CROSS JOIN quarters
-        ON quarter >= place * {_DAY} AND quarter < (place + 1) * {_DAY} AND quarters.owner = touched.owner"""
-    connection.execute(_DAYS.format(touched=_TOUCHED, day="place", quarters=of_day), (days,))
+    for statement, places in zip(_OF_TOUCHED, (quarters, quarters, hours, hours, days, days), strict=True):
+        connection.execute(statement, (places,))
 
 
 def summarize_all(connection: sqlite3.Connection) -> None:
@@ -67,7 +60,17 @@ def summarize_all(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-# As statements, for the migration that brings these tables.
+_HOURS_THERE = f"touched CROSS JOIN quarters ON quarter >= place * {_HOUR} AND quarter < (place + 1) * {_HOUR}"
+_DAYS_THERE = f"""touched CROSS JOIN quarters
+    ON quarter >= place * {_DAY} AND quarter < (place + 1) * {_DAY} AND quarters.owner = touched.owner"""
+_OF_TOUCHED = (
+    f"{_TOUCHED} DELETE FROM quarters WHERE (quarter, owner) IN touched",
+    _QUARTERS.format(touched=_TOUCHED, replies=_TOUCHED_REPLIES),
+    f"{_TOUCHED} DELETE FROM hours WHERE hour IN (SELECT place FROM touched)",
+    _HOURS.format(touched=_TOUCHED, hour="place", quarters=_HOURS_THERE),
+    f"{_TOUCHED} DELETE FROM days WHERE (day, owner) IN touched",
+    _DAYS.format(touched=_TOUCHED, day="place", quarters=_DAYS_THERE),
+)
 ALL = (
     "DELETE FROM quarters",
     _QUARTERS.format(touched="", replies=_ALL_REPLIES),

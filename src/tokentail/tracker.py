@@ -54,10 +54,6 @@ class FileTracker:
         self._lives[life.id] = self._by_path[life.file.path] = life
         self._by_inode.setdefault((life.file.device, life.file.inode), []).append(life.id)
 
-    def active_since(self, at_s: float) -> list[LogFile]:
-        """The known files that were written at or after a moment, in seconds since 1970."""
-        return [life.file for life in self._by_path.values() if life.state == "live" and life.file.mtime_ns >= at_s * 1e9]
-
     def check_changes(self, only: Listing | None = None) -> Iterator[Change]:
         """
         Every file that is new or differs in size, times, inode or path from what is known.
@@ -68,7 +64,7 @@ class FileTracker:
         A file whose path, device, inode, size and times are all as they were is unchanged. A path that is missing from
         the listing is marked missing only when looking at it once more says that it is gone, never because of an error.
         """
-        listing = only or self._source.list_files()
+        listing = self._source.list_files() if only is None else self._at_known_places(only)
         self.files_checked, self.problems = len(listing.files), listing.problems
         self._recall_for(listing.files)
         here = self._one_path_a_file(listing.files)
@@ -77,15 +73,17 @@ class FileTracker:
         changed: list[Change] = []
         for file in here:
             life = self._by_path.get(file.path)
-            if life is None or life.file[3:5] != file[3:5] or (life.file[1:3] != file[1:3] and not self._in_one_place(life.file, file)):
+            moved = life is None or life.file[3:5] != file[3:5] or (life.file[1:3] != file[1:3] and not self._in_one_place(life.file, file))
+            if moved:
                 life = self._moved_here(file, standing)
             if life is not None:
                 seen.add(life.id)
-                if life.file[0] == file[0] and life.file[5:] == file[5:] and life.state == "live":
+                if not moved and life.file[5:] == file[5:] and life.state == "live":
                     continue
             changed.append(Change(file, life, None))
         self._moving = {change.life.id for change in changed if change.life and change.life.file.path != change.file.path}
-        if only is None and len(seen) < len(self._by_path):
+        if only is None and len(seen) < len(self._lives):
+            self._end_displaced(seen)
             self._mark_missing(seen, standing.keys())
         for change in changed:
             yield self._with_ended(change, seen)
@@ -118,6 +116,15 @@ class FileTracker:
         life = self._by_path.get(file.path)
         return life is not None and life.file[3:5] == file[3:5]
 
+    def _at_known_places(self, only: Listing) -> Listing:
+        """A file to which several links lead stands where a listing of everything has found it."""
+        files = []
+        for file in only.files:
+            life = self._by_path.get(file.path)
+            known = life.file if life is not None and life.file[3:5] == file[3:5] else file
+            files.append(file._replace(root=known.root, relative=known.relative))
+        return Listing(files, only.problems)
+
     def _one_path_a_file(self, files: list[LogFile]) -> list[LogFile]:
         """Hard links in one place are one file: under the path that is known already, or else the first."""
         inodes = [file[3:5] for file in files]
@@ -134,8 +141,11 @@ class FileTracker:
         return list(chosen.values())
 
     def _moved_here(self, file: LogFile, standing: Mapping[str, tuple[int, int]]) -> Life | None:
-        """The life of a file that was known by another path, where another inode stands now or none."""
-        return next((life for life in self._same_file(file) if standing.get(life.file.path) != life.file[3:5]), None)
+        """The life of a file that was known by another path, where another inode stands now or none; or that lost its path."""
+        for life in self._same_file(file):
+            if standing.get(life.file.path) != life.file[3:5] or self._is_displaced(life):
+                return life
+        return None
 
     def _same_file(self, file: LogFile) -> list[Life]:
         """The known lives of that inode in that place."""
@@ -160,6 +170,16 @@ class FileTracker:
                 missing = life._replace(state="missing")
                 self.track_file(missing)
                 self._restated[missing.id] = missing
+
+    def _end_displaced(self, seen: set[int]) -> None:
+        """A file whose place another one took while it could not be read in its new place: if it is in neither, its life has ended."""
+        for life in list(self._lives.values()):
+            if life.id not in seen and self._is_displaced(life):
+                self._forget(life)
+                self._restated[life.id] = life._replace(state="rewritten")
+
+    def _is_displaced(self, life: Life) -> bool:
+        return self._by_path.get(life.file.path) is not life
 
     def _forget(self, life: Life | None) -> None:
         if life is None or self._lives.pop(life.id, None) is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import Any, NamedTuple
 
-from tokentail import merge, periods, queries
+from tokentail import database, merge, periods, queries
 from tokentail.forgotten import among
 from tokentail.interned import unpack_numbers
 from tokentail.model import Record, Reply
@@ -49,6 +49,37 @@ def verify(db: sqlite3.Connection, recount: Recount) -> Verdict:
     A reply may stand in the store with more than the logs hold now only if some of its lines were in files that are gone
     or in a life that a rewrite ended. And do the summaries, which reports are made from, hold what the replies add up to?
     """
+    with database.snapshot(db):
+        return _verdict(db, recount)
+
+
+def verdict_text(verdict: Verdict, recount: Recount) -> str:
+    """The verdict for people, with the lines that explain each difference and the lines that could not be read."""
+    lines = [
+        f"The logs hold {verdict.replies_in_logs:,} replies ({recount.files:,} files, {recount.bytes_read / 1e6:,.1f} MB).",
+        *([f"  {verdict.forgotten:,} of them were forgotten on purpose."] if verdict.forgotten else []),
+        f"The store holds {verdict.replies_in_store:,} replies.",
+        f"  {verdict.only_deleted:,} of them stand only in files that are gone.",
+        f"  {verdict.only_rewritten:,} of them stand only in lines that a rewrite removed.",
+    ]
+    if recount.malformed_lines:
+        lines.append(f"{recount.malformed_lines:,} lines could not be read:")
+        lines += [f"  {reject.path}: at byte {reject.offset_bytes}: {reject.reason}" for reject in recount.rejects[:MAX_SHOWN]]
+    if verdict.agrees:
+        return "\n".join([*lines, "The store and the logs agree."])
+    return "\n".join([*lines, f"They DISAGREE in {len(verdict.differences):,} places:", *difference_lines(verdict)])
+
+
+def difference_lines(verdict: Verdict) -> list[str]:
+    """The differences, each followed by the lines of the logs that explain it."""
+    lines = []
+    for difference in verdict.differences[:MAX_SHOWN]:
+        lines.append(f"  {difference.key}: {difference.why}")
+        lines += [f"    {place.path}: at byte {place.offset_bytes}" for place in difference.places[:10]]
+    return lines
+
+
+def _verdict(db: sqlite3.Connection, recount: Recount) -> Verdict:
     stored = {reply.key: reply for reply in queries.replies_since(db, 0)}
     states = _states(db)
     kept = _without_forgotten(db, recount)
@@ -71,27 +102,6 @@ def verify(db: sqlite3.Connection, recount: Recount) -> Verdict:
     differences += _wrong_summaries(db, stored.values())
     forgotten = len(recount.replies) - len(kept.replies)
     return Verdict(len(recount.replies), len(stored), deleted, rewritten, sorted(differences), forgotten)
-
-
-def verdict_text(verdict: Verdict, recount: Recount) -> str:
-    """The verdict for people, with the lines that explain each difference and the lines that could not be read."""
-    lines = [
-        f"The logs hold {verdict.replies_in_logs:,} replies ({recount.files:,} files, {recount.bytes_read / 1e6:,.1f} MB).",
-        *([f"  {verdict.forgotten:,} of them were forgotten on purpose."] if verdict.forgotten else []),
-        f"The store holds {verdict.replies_in_store:,} replies.",
-        f"  {verdict.only_deleted:,} of them stand only in files that are gone.",
-        f"  {verdict.only_rewritten:,} of them stand only in lines that a rewrite removed.",
-    ]
-    if recount.malformed_lines:
-        lines.append(f"{recount.malformed_lines:,} lines could not be read:")
-        lines += [f"  {reject.path}: at byte {reject.offset_bytes}: {reject.reason}" for reject in recount.rejects[:MAX_SHOWN]]
-    if verdict.agrees:
-        return "\n".join([*lines, "The store and the logs agree."])
-    lines.append(f"They DISAGREE in {len(verdict.differences):,} places:")
-    for difference in verdict.differences[:MAX_SHOWN]:
-        lines.append(f"  {difference.key}: {difference.why}")
-        lines += [f"    {place.path}: at byte {place.offset_bytes}" for place in difference.places[:10]]
-    return "\n".join(lines)
 
 
 def _without_forgotten(db: sqlite3.Connection, recount: Recount) -> Recount:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
-import threading
-from collections.abc import Iterator
 from datetime import datetime
 
 from tokentail import periods
@@ -34,17 +31,5 @@ def run(args: argparse.Namespace) -> int:
     coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
     lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
     write = lines.json if args.json else lines.text
-    with _stopping() as stop, contextlib.closing(coordinator):
+    with options.stopping() as stop, contextlib.closing(coordinator):
         return feed.run(coordinator, lambda change: print(write(change), flush=True), since_ms=since_ms, stop=stop)
-
-
-@contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -122,6 +124,20 @@ def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | N
     if since is not None and until is not None and since > until:
         raise UsageError(f"--since {since} is after --until {until} (swap them)")
     return since, until
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set."""
+    import signal  # a report does without
+
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def on_terminal() -> bool:

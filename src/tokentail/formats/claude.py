@@ -93,18 +93,22 @@ class Reading(NamedTuple):
     form: str
 
 
-@lru_cache(maxsize=4096)
 def place_of(file: LogFile) -> Place:
     """
     Project, session and agent by the path: `<project>/<session>.jsonl`, `<project>/agent-<id>.jsonl` or
     `<project>/<session>/subagents/**/agent-<id>.jsonl`, under a folder `projects` or loose.
     """
-    folders = [part for part in file.relative.split("/")[:-1] if part]
-    above = [part for part in file.root.split(os.sep) if part]
+    return _place_of(file.root, file.relative)
+
+
+@lru_cache(maxsize=4096)
+def _place_of(root: str, relative: str) -> Place:
+    folders = [part for part in relative.split("/")[:-1] if part]
+    above = [part for part in root.split(os.sep) if part]
     # Of the folders above the searched one, only its own name can mean something: /home/x/projects/ is just a folder.
     if above and above[-1] in _TELLING:
         folders.insert(0, above.pop())
-    stem = file.relative.rpartition("/")[2].partition(".jsonl")[0]
+    stem = relative.rpartition("/")[2].partition(".jsonl")[0]
     project, inside = _project(above, folders)
     nested = "subagents" in inside
     subagent = nested or stem.startswith("agent-")

@@ -6,15 +6,19 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tokentail.model import Listing, LogFile, Problem
+from tokentail.sources.handles import Handles
 
-# `O_NONBLOCK`: a pipe named x.jsonl must not hold us. `O_NOFOLLOW`: links are resolved by the listing, not behind our back.
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?\Z").search
 _VANISHED = (errno.ENOENT, errno.ENOTDIR)
+
+
+_Entries = AbstractContextManager[Iterator[os.DirEntry[str]]]
+_Scan = Callable[[str], _Entries]
 
 
 class LocalFolders:
@@ -24,6 +28,7 @@ class LocalFolders:
         """A folder inside another one, or the same by another name, is searched once."""
         self._shown = tuple(dict.fromkeys(str(folder) for folder in folders))
         self._roots = _outermost(os.path.realpath(folder) for folder in self._shown)
+        self._handles = Handles()
 
     @property
     def names(self) -> Sequence[str]:
@@ -34,12 +39,37 @@ class LocalFolders:
         """The real paths of the folders, none within another."""
         return self._roots
 
+    def list_below(self, places: Iterable[str], folders: Iterable[str]) -> Listing:
+        """The log files at these places, and those in these folders at any depth; all of them below the roots."""
+        places, folders = list(places), list(folders)
+        found: dict[str, LogFile] = {}
+        problems: list[Problem] = []
+        for root, relative in self._below(folders):
+            _search(root, found, problems, self._scan, relative)
+        for root, relative in self._below(places):
+            _take_place(root, relative, found, problems)
+        if folders:
+            self._handles.look()
+        self._handles.compare(places, found)
+        return Listing([found[path] for path in sorted(found)], problems)
+
     def list_files(self) -> Listing:
         found: dict[str, LogFile] = {}
         problems: list[Problem] = []
         for root in self._roots:
-            _search(root, found, problems)
+            _search(root, found, problems, self._scan)
         return Listing([found[path] for path in sorted(found)], problems)
+
+    def _scan(self, folder: str) -> _Entries:
+        return self._handles.with_room(lambda: os.scandir(folder))
+
+    def _below(self, places: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Each place's root, and the way from there; "" for the root itself."""
+        for place in places:
+            for root in self._roots:
+                stem = root.rstrip("/")
+                if place == root or place.startswith(f"{stem}/"):
+                    yield root, place[len(stem) + 1 :]
 
     def look_again(self, file: LogFile) -> LogFile | None:
         """The same path as it is now; None when there is no regular file to be seen there."""
@@ -61,19 +91,33 @@ class LocalFolders:
             OSError: the file cannot be read, or is no regular file any more.
         """
         # Not mmap: a file that is cut short under a map kills the process.
-        handle = os.open(file.path, _OPEN_FLAGS)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", file.path)
+        with self._handles.opened(file) as held:
             done = 0
             while done < len(buffer):
-                count = os.preadv(handle, [buffer[done:]], start_bytes + done)
+                count = os.preadv(held.handle, [buffer[done:]], start_bytes + done)
                 if count == 0:
                     break
                 done += count
+            held.end_bytes = start_bytes + done
             return done
-        finally:
-            os.close(handle)
+
+    def hold(self, most: int) -> None:
+        """From now on the logs that are read stay open, so many at most; with 0 none."""
+        self._handles.keep(most)
+
+    def left_behind(self, *, thorough: bool) -> Listing:
+        """
+        Open logs that were deleted or moved away with something in them that was not read yet, as if they still stood there.
+
+        Those that a listing missed; `thorough` looks at all of them.
+        """
+        if thorough:
+            self._handles.look()
+        return Listing(self._handles.left(), [])
+
+    def let_go(self) -> None:
+        """Close those, read or not."""
+        self._handles.close_left()
 
 
 def is_gone(file: LogFile, folders: Sequence[str]) -> bool:
@@ -100,12 +144,12 @@ def _outermost(roots: Iterable[str]) -> list[str]:
     return kept
 
 
-def _search(root: str, found: dict[str, LogFile], problems: list[Problem]) -> None:
-    folders = [""]
+def _search(root: str, found: dict[str, LogFile], problems: list[Problem], scan: _Scan, below: str = "") -> None:
+    folders = [f"{below}/" if below else ""]
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(f"{root}/{folder}") as entries:
+            with scan(f"{root}/{folder}") as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(f"{folder}{entry.name}/")
@@ -116,7 +160,27 @@ def _search(root: str, found: dict[str, LogFile], problems: list[Problem]) -> No
                 problems.append(Problem(f"{root}/{folder}".rstrip("/"), error.strerror or str(error)))
 
 
-def _take(root: str, relative: str, entry: os.DirEntry[str], found: dict[str, LogFile], problems: list[Problem]) -> None:
+def _take_place(root: str, relative: str, found: dict[str, LogFile], problems: list[Problem]) -> None:
+    """Like `_take`, for a place that no listing led to."""
+    place = f"{root.rstrip('/')}/{relative}"
+    if is_log_name(place):
+        _take(root, relative, _Place(place), found, problems)
+
+
+class _Place:
+    """A place, as `os.scandir` would give it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def is_symlink(self) -> bool:
+        return os.path.islink(self._path)
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        return os.stat(self._path, follow_symlinks=follow_symlinks)
+
+
+def _take(root: str, relative: str, entry: os.DirEntry[str] | _Place, found: dict[str, LogFile], problems: list[Problem]) -> None:
     path = place = f"{root.rstrip('/')}/{relative}"
     try:
         if entry.is_symlink():

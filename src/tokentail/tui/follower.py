@@ -45,7 +45,7 @@ class Follower:
         self, coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo, *, aliases: Mapping[str, str] | None = None
     ) -> None:
         self._coordinator, self._prices, self._zone, self._aliases = coordinator, prices, zone, aliases or {}
-        self._bell = _Bell()
+        self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._post: Post = lambda _: None
         self._last: Snapshot | None = None
@@ -60,21 +60,20 @@ class Follower:
 
     def look_now(self) -> None:
         """Look at all the logs without waiting for the next turn."""
-        self._bell.ring()
+        self._coordinator.look_now()
 
     def stop(self) -> None:
         """End the thread; a long read ends after the file that it is at."""
-        self._bell.set()
+        self._over.set()
+        self._coordinator.wake()
         if self._thread is not None:
             self._thread.join(LEAVE_WITHIN_S)
 
     def _run(self) -> None:
         self._coordinator.report_progress(self._report)
         try:
-            for update in self._coordinator.follow(self._bell):
+            for update in self._coordinator.follow(self._over):
                 self._show(update)
-                if self._bell.take():
-                    self._show(self._coordinator.check_for_updates())
         except _LeftError:
             pass
         except sqlite3.Error as error:
@@ -90,7 +89,7 @@ class Follower:
         self._post(self._last)
 
     def _report(self, done_bytes: int, total_bytes: int) -> None:
-        if self._bell.is_set():
+        if self._over.is_set():
             raise _LeftError
         now = time.monotonic()
         if now >= self._next_progress:
@@ -100,29 +99,3 @@ class Follower:
 
 class _LeftError(Exception):
     """The person left in the middle of a long read; what was committed stays."""
-
-
-class _Bell(threading.Event):
-    """The event that ends `follow`, whose waits also end, early, when somebody rings."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._awake = threading.Event()
-
-    def ring(self) -> None:
-        self._awake.set()
-
-    def take(self) -> bool:
-        """Whether somebody rang since the last call."""
-        rang = self._awake.is_set() and not self.is_set()
-        if rang:
-            self._awake.clear()
-        return rang
-
-    def set(self) -> None:
-        super().set()
-        self._awake.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._awake.wait(timeout)
-        return self.is_set()

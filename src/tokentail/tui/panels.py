@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widget import Widget
 
-from tokentail.model import Counts, Row
+from tokentail.model import Counts, Live, Row
 from tokentail.reports import text
 from tokentail.reports.names import model_name
 from tokentail.tui import chart, words
@@ -161,6 +161,10 @@ class Engine(Panel):
             ("replies grown", f"{now.replies_grown:,}", f"{ever.replies_grown:,}"),
             ("time", words.duration(now.took_s), words.duration(ever.took_s)),
         ]
+        if live := snapshot.look.live:
+            rows.append(("followed by", _followed_by(live), ""))
+            if live.late_ms:
+                rows.append(("delay p50, p99", words.duration(live.late_ms[0] / 1000), words.duration(live.late_ms[1] / 1000)))
         last_cells = (width - 15) // 2
         total_cells = width - 15 - last_cells
         lines = [
@@ -210,6 +214,11 @@ def _shortened(notice: str, width: int) -> str:
     while rest and text.text_width(rest) > width - len(_CANNOT_READ) - 1:
         rest = rest[1:]
     return f"{_CANNOT_READ}…{rest}"
+
+
+def _followed_by(live: Live) -> str:
+    """How we hear of what is written: by the system, by looking again and again, or from another process."""
+    return live.mode if live.leads else f"process {live.leader}"
 
 
 def _figures(counts: Counts) -> list[Part]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tokentail import periods, queries
-from tokentail.model import Counts, Metrics, Reply, ReplyChange, Tokens, Update
+from tokentail.model import Counts, Live, Metrics, Reply, ReplyChange, Tokens, Update
 from tokentail.prices import PICO_PER_USD, PriceList
 from tokentail.projects import Projects
 from tokentail.reports.overview import Overview, overview
@@ -81,6 +81,7 @@ class Look:
     since_start: Metrics
     problems: tuple[Told, ...]
     degraded: tuple[Told, ...]
+    live: Live | None = None  # how the store is followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +175,11 @@ def _look(update: Update, before: Look | None) -> Look:
     problems = _told(before.problems if before else (), (f"{each.where}: {each.why}" for each in update.problems), now_ms, PROBLEM_MS)
     degraded = _told(before.degraded if before else (), update.degraded, now_ms, REASON_MS)
     if before is None:
-        return Look(metrics, 1, metrics, problems, degraded)
+        return Look(metrics, 1, metrics, problems, degraded, update.live)
+    if not metrics.files_checked and metrics.is_idle:  # nothing was looked at: it only says that we are there
+        return replace(before, problems=problems, degraded=degraded, live=update.live)
     since_start = Metrics._make(a + b for a, b in zip(before.since_start, metrics, strict=True))
-    return Look(metrics, before.number + 1, since_start, problems, degraded)
+    return Look(metrics, before.number + 1, since_start, problems, degraded, update.live)
 
 
 def _told(before: Sequence[Told], now: Iterable[str], now_ms: int, keep_ms: int) -> tuple[Told, ...]:

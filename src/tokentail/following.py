@@ -1,0 +1,219 @@
+"""The only place that knows when to look while somebody watches: at each hint, now and then in doubt, and when others commit."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tokentail.checkpoints import Checkpoints
+from tokentail.commits import Commits
+from tokentail.leader import Leadership, Seen
+from tokentail.model import Listing, Live, Update
+from tokentail.sources import LocalFolders
+from tokentail.sources.local import is_log_name
+from tokentail.watcher import FileWatcher, Hints
+from tokentail.watcher import Pace as WatchPace
+
+FIRST_BYTES = 700_000_000  # of what was there are read at once, by two processes: nobody has been promised anything yet
+SLICE_BYTES = 1 << 20  # of the rest, and of a backlog that comes later; between two slices whatever is live is read
+
+
+class Pace(NamedTuple):
+    """
+    How often what is done.
+
+    Attributes:
+        idle_every_s: an update that found nothing says that we are still there.
+        in_doubt_every_s: all places are listed, while it is not proven that events arrive.
+        in_calm_every_s: and when it is.
+        stop_within_s: how long a stop may go unnoticed.
+        succeed_every_s: how often those who read try to take the lead.
+        silent_after_s: how long who leads may say nothing before the others name it and look at the logs themselves.
+        watch: the watcher's own.
+    """
+
+    idle_every_s: float = 1.0
+    in_doubt_every_s: float = 10.0
+    in_calm_every_s: float = 60.0
+    stop_within_s: float = 0.2
+    succeed_every_s: float = 0.25
+    silent_after_s: float = 3.0
+    watch: WatchPace = WatchPace()
+
+
+OpenWatcher = Callable[[Sequence[str], Path, WatchPace], FileWatcher]  # of some roots, with a canary there
+
+
+def open_watcher(roots: Sequence[str], canary: Path, pace: WatchPace) -> FileWatcher:
+    """A watcher by this operating system's file events."""
+    return FileWatcher(roots, is_log_name, canary=canary, pace=pace)
+
+
+class Looking(Protocol):
+    """What following needs of whoever keeps the store up to date."""
+
+    wake: Callable[[], None]  # called by any thread that wants us to look, or to see that it is over
+
+    @property
+    def source(self) -> LocalFolders: ...
+
+    @property
+    def store_path(self) -> Path: ...
+
+    def look(self, only: Listing | None, *, most_bytes: int | None) -> Update:
+        """A pass over all places or some files, which ends after about so many bytes."""
+
+    @property
+    def pending(self) -> int:
+        """How many files it left for later passes."""
+
+    @property
+    def late_ms(self) -> tuple[float, float] | None:
+        """How late the latest lines were."""
+
+    def is_wanted(self) -> bool:
+        """Did somebody ask for a look at all places?"""
+
+    def next_pending(self, most_bytes: int) -> Listing:
+        """Those of them which were written last, as they are now, about so many bytes."""
+
+    def heard(self) -> Update:
+        """What others have committed."""
+
+    def commits(self) -> Commits:
+        """A way to wait for that."""
+
+    def lead(self, leads: bool) -> None:
+        """From now on we commit often, or no longer."""
+
+
+def follow(looking: Looking, stop: threading.Event, pace: Pace, open_watcher: OpenWatcher) -> Iterator[Update]:
+    """
+    Updates until `stop` is set, whether we lead or another process does.
+
+    The first one comes when the watches stand and what was there is committed or on its way (see `Update.catching_up`); then one
+    whenever something was found or heard, and one a second all the same.
+    """
+    leadership = Leadership(looking.store_path)
+    try:
+        while not stop.is_set():
+            if leadership.try_take():
+                yield from _Leader(looking, leadership, stop, pace, open_watcher).updates()
+            else:
+                yield from _Reader(looking, leadership, stop, pace).updates()
+    finally:
+        leadership.release()
+
+
+class _Leader:
+    """Ingests."""
+
+    def __init__(self, looking: Looking, leadership: Leadership, stop: threading.Event, pace: Pace, open_watcher: OpenWatcher) -> None:
+        self._open_watcher = open_watcher
+        self._looking = looking
+        self._leadership = leadership
+        self._stop = stop
+        self._pace = pace
+        self._rescan_due = self._idle_due = 0.0
+
+    def updates(self) -> Iterator[Update]:
+        source, path = self._looking.source, self._looking.store_path
+        canary = path.with_name(f"{path.name}.watch") / "canary"
+        try:
+            with self._open_watcher(source.roots, canary, self._pace.watch) as watcher, Checkpoints(path):
+                # Watched first and listed then: what one of the two misses the other one sees.
+                self._looking.wake = watcher.wake
+                hints = watcher.wait(self._pace.idle_every_s)
+                yield self._look(None, hints, most_bytes=FIRST_BYTES)
+                self._looking.lead(True)
+                while not self._stop.is_set():
+                    yield from self._turn(watcher)
+        finally:
+            self._looking.lead(False)
+
+    def _turn(self, watcher: FileWatcher) -> Iterator[Update]:
+        """Wait for hints and look; of a backlog a slice."""
+        hints = watcher.wait(0.0 if self._looking.pending else self._wait_s())
+        now = time.monotonic()
+        if hints.lost or now >= self._rescan_due or self._looking.is_wanted():
+            yield self._look(None, hints)
+        elif hints.files or hints.trees:
+            yield self._look(self._looking.source.list_below(hints.files, hints.trees), hints)
+        elif self._looking.pending:
+            yield self._look(self._looking.next_pending(SLICE_BYTES), hints)
+        elif now >= self._idle_due:
+            yield self._look(Listing([], []), hints)
+
+    def _wait_s(self) -> float:
+        due = min(self._rescan_due, self._idle_due) - time.monotonic()
+        return max(min(due, self._pace.stop_within_s), 0.0)
+
+    def _look(self, only: Listing | None, hints: Hints, *, most_bytes: int = SLICE_BYTES) -> Update:
+        update = self._looking.look(only, most_bytes=most_bytes)
+        self._leadership.beat()
+        now = time.monotonic()
+        self._idle_due = now + self._pace.idle_every_s
+        if only is None:
+            self._rescan_due = now + (self._pace.in_calm_every_s if hints.proven else self._pace.in_doubt_every_s)
+        if not hints.proven or update.problems:  # what cannot be read now may be soon, and nothing need tell of it
+            self._rescan_due = min(self._rescan_due, now + self._pace.in_doubt_every_s)
+        update.degraded += hints.degraded
+        update.catching_up = self._looking.pending > 0
+        update.live = Live(True, 0, hints.live, self._looking.pending, self._looking.late_ms)
+        return update
+
+
+class _Reader:
+    """Hears what the process that leads commits, and takes the lead when that ends."""
+
+    def __init__(self, looking: Looking, leadership: Leadership, stop: threading.Event, pace: Pace) -> None:
+        self._looking = looking
+        self._leadership = leadership
+        self._stop = stop
+        self._pace = pace
+        self._seen: Seen | None = None  # who leads, as of the last time that we tried to
+        self._succeed_due = 0.0
+
+    def updates(self) -> Iterator[Update]:
+        # Once like a report: whoever leads may have stopped.
+        self._seen = self._leadership.seen()
+        yield self._told(self._looking.look(None, most_bytes=None))
+        with contextlib.closing(self._looking.commits()) as commits:
+            idle_due = time.monotonic() + self._pace.idle_every_s
+            while not self._stop.is_set():
+                has_changed = commits.wait(self._pace.succeed_every_s)
+                # Not for each commit: it would be told later by as long as that takes.
+                if time.monotonic() >= self._succeed_due:
+                    self._succeed_due = time.monotonic() + self._pace.succeed_every_s
+                    if self._leadership.try_take():
+                        return
+                    self._seen = self._leadership.seen()
+                if self._looking.is_wanted():
+                    yield self._told(self._looking.look(None, most_bytes=None))
+                elif has_changed:
+                    yield self._told(self._looking.heard())
+                elif time.monotonic() >= idle_due:
+                    yield self._told(self._idle())
+                else:
+                    continue
+                idle_due = time.monotonic() + self._pace.idle_every_s
+
+    def _idle(self) -> Update:
+        seen = self._seen
+        if seen is None or seen.silent_s < self._pace.silent_after_s:
+            return self._looking.heard()
+        return self._looking.look(None, most_bytes=None)
+
+    def _told(self, update: Update) -> Update:
+        seen = self._seen
+        if seen is not None and seen.silent_s >= self._pace.silent_after_s:
+            update.degraded.append(
+                f"process {seen.process}, which keeps the store up to date, has not been heard of for {seen.silent_s:.0f} s "
+                "(is it stopped?); the logs are looked at from here once a second"
+            )
+        update.live = Live(False, seen.process if seen else 0, "events", 0)
+        return update
