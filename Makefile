@@ -1,6 +1,6 @@
 # Every target sets up .venv first, which costs nothing when it is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check fix lock bench clean
+.PHONY: help setup run test test-all check fix lock bench soak clean
 
 ARGS ?=
 
@@ -30,6 +30,9 @@ lock: ## write constraints.txt anew from pyproject.toml; ARGS=--upgrade moves to
 
 bench: setup ## measure against the budgets; ARGS go to the benchmarks
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+soak: setup ## follow for 10 minutes while all kinds of things happen; ARGS="--minutes 1" for less
+	@.venv/bin/python -m benchmarks.soak $(ARGS)
 
 clean: ## delete what was made: .venv, caches, builds
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, schema, start, warm, watch
+from benchmarks import cold, corpus, history, live, schema, start, warm, watch
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -20,10 +20,11 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "cold": cold.run,
     "history": history.run,
     "corpus": corpus.run,
+    "live": live.run,
     "schema": schema.run,
     "watch": watch.run,
 }
-USUAL = ("start", "warm", "cold", "history", "corpus", "watch")  # schema measures designs that were not chosen
+USUAL = ("start", "warm", "cold", "history", "corpus", "watch", "live")  # schema measures designs that were not chosen
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def main() -> int:
     for name in args.names or USUAL:
         began = time.monotonic()
         try:
-            measured[name] = GROUPS[name](Bench(CACHE, args.runs))
+            measured[name] = GROUPS[name](Bench(CACHE, args.runs, args.seconds))
         except MeasureError as error:
             failures += 1
             measured[name] = [Row(what=name, note=f"failed: {error}")]
@@ -51,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(GROUPS)}; without a name: {', '.join(USUAL)}")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often each thing is measured (5)")
+    parser.add_argument("--seconds", type=float, default=15, metavar="N", help="how long each live measurement writes (15)")
     parser.add_argument("--json", metavar="FILE", help="write everything there too, with every single run")
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in GROUPS]:

@@ -26,6 +26,7 @@ class Bench:
 
     cache: Path
     runs: int
+    seconds: float  # how long each live measurement writes
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

@@ -36,11 +36,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a run took. The CPU time is that of all its processes, the peak that of the largest one."""
+    """What a run took. CPU time and bytes read are those of all its processes, the peak that of the largest one."""
 
     wall_s: float
     cpu_s: float
     peak_bytes: int
+    read_bytes: int  # by any call, of files and all else; 0 where there is no /proc
     output: bytes
 
 
@@ -101,11 +102,11 @@ def run(command: Command) -> Usage:
         launched = subprocess.run(words, env={**usual_environment(), **command.environment}, capture_output=True, check=False)
         if not figures.exists():
             raise MeasureError(f"cannot run {command.words[0]}: {launched.stderr.decode(errors='replace').strip()[-300:]}")
-        code, wall_s, cpu_s, peak_bytes = json.loads(figures.read_text())
+        code, wall_s, cpu_s, peak_bytes, read_bytes = json.loads(figures.read_text())
         if code:
             said = output.with_name("output.err").read_text(errors="replace").strip()
             raise MeasureError(f"{' '.join(command.words)} ended with {code}: {said[-300:]}")
-        return Usage(wall_s, cpu_s, peak_bytes, output.read_bytes())
+        return Usage(wall_s, cpu_s, peak_bytes, read_bytes, output.read_bytes())
 
 
 def peaks(command: Command) -> list[int]:

@@ -49,7 +49,7 @@ _REPLIES_DDL = f"""
 CREATE TABLE replies (id INTEGER PRIMARY KEY, key TEXT NOT NULL, {_COLUMNS_DDL});
 CREATE UNIQUE INDEX replies_by_key ON replies (key);
 CREATE INDEX replies_by_time ON replies (at_ms);
-CREATE INDEX replies_by_owner ON replies (owner);
+CREATE INDEX replies_by_owner ON replies (owner, at_ms);
 CREATE TABLE owners (id INTEGER PRIMARY KEY, project INTEGER NOT NULL, session INTEGER NOT NULL);
 """
 _INSERT_REPLY = f"INSERT INTO replies (id, key, {_COLUMN_NAMES}) VALUES (?, ?, {_MARKS})"
