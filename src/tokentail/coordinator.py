@@ -71,6 +71,7 @@ class UpdateCoordinator:
         self._pending: dict[str, LogFile] = {}
         self._lateness = Lateness()
         self._is_wanted = False
+        self.looked_at_all_s = 0.0  # when the last pass over all places began, by our clock
         self.wake: Callable[[], None] = _nobody_waits
         # A lone pass that finds nothing is not worth a write.
         self._next_heartbeat = time.monotonic() + HEARTBEAT_S
@@ -288,6 +289,8 @@ class UpdateCoordinator:
         if self._parser is not None:
             self._read_left_behind(store, only is None, counted)
         self._read_into(store, only, most_bytes, counted)
+        if only is None:
+            self.looked_at_all_s = started
         if self._parser is not None:
             self._lateness.add(counted.late_ms)
         self._note(int(started * 1000), counted.metrics(self._tracker.files_checked, time.perf_counter() - began))

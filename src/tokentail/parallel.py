@@ -15,6 +15,8 @@ from tokentail.model import Listing, LogFile, Problem, Source
 from tokentail.recount import Recount, recount
 from tokentail.verify import Verdict, verify
 
+ASK_EVERY_S = 10.0  # a look fails where another process keeps the store for long
+
 
 class Round(NamedTuple):
     """One comparison: what stands in both ways, and where they differ in a way that was not told before."""
@@ -100,7 +102,7 @@ class _Live:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._heard = threading.Condition()
-        self._looked_at_ms = -1
+        self._looked_at_all_s = 0.0
         self._problems: list[Problem] = []
         self._degraded: list[str] = []
         self._error: TokentailError | None = None
@@ -111,7 +113,7 @@ class _Live:
             for update in coordinator.follow(self._stop):
                 with self._heard:
                     if not update.catching_up:
-                        self._looked_at_ms = update.started_at_ms
+                        self._looked_at_all_s = coordinator.looked_at_all_s
                     self._problems, self._degraded = update.problems, update.degraded
                     self._heard.notify_all()
         except TokentailError as error:
@@ -122,11 +124,12 @@ class _Live:
                 self._heard.notify_all()
 
     def look(self, coordinator: UpdateCoordinator) -> None:
-        """Let it look at all places now."""
-        wanted_ms = int(time.time() * 1000) + 1
-        coordinator.look_now()
+        """Let it look at all places now; a look at some of them will not do, since it does not see what was deleted."""
+        wanted_s = time.time()
         with self._heard:
-            self._heard.wait_for(lambda: self._looked_at_ms >= wanted_ms or self._stop.is_set())
+            coordinator.look_now()
+            while not self._heard.wait_for(lambda: self._looked_at_all_s >= wanted_s or self._stop.is_set(), ASK_EVERY_S):
+                coordinator.look_now()
         if self._stop.is_set():
             raise _StoppedError
 

@@ -74,6 +74,8 @@ class Handles:
             os.close(held.handle)
             raise
         if self._most and (status.st_dev, status.st_ino) == file[3:5]:
+            if self._at.get(file.path, file[3:5]) != file[3:5]:
+                self._close(self._at[file.path])  # it left without anybody having looked
             self._held[file[3:5]] = held
             self._at[file.path] = file[3:5]
         else:
