@@ -21,6 +21,8 @@ from tokentail.watcher import Pace as WatchPace
 FIRST_BYTES = 700_000_000  # of what was there are read at once, by two processes: nobody has been promised anything yet
 SLICE_BYTES = 1 << 20  # of the rest, and of a backlog that comes later; between two slices whatever is live is read
 
+LOOKS_IN_IDLING = 5  # every so many idle updates one looks: at what left, at what others changed
+
 
 class Pace(NamedTuple):
     """
@@ -30,7 +32,7 @@ class Pace(NamedTuple):
         idle_every_s: an update that found nothing says that we are still there.
         in_doubt_every_s: all places are listed, while it is not proven that events arrive.
         in_calm_every_s: and when it is.
-        stop_within_s: how long a stop may go unnoticed.
+        stop_within_s: how long a stop may go unnoticed where nobody calls `wake`.
         succeed_every_s: how often those who read try to take the lead.
         silent_after_s: how long who leads may say nothing before the others name it and look at the logs themselves.
         watch: the watcher's own.
@@ -39,7 +41,7 @@ class Pace(NamedTuple):
     idle_every_s: float = 1.0
     in_doubt_every_s: float = 10.0
     in_calm_every_s: float = 60.0
-    stop_within_s: float = 0.2
+    stop_within_s: float = 0.9
     succeed_every_s: float = 0.25
     silent_after_s: float = 3.0
     watch: WatchPace = WatchPace()
@@ -118,7 +120,7 @@ class _Leader:
         self._leadership = leadership
         self._stop = stop
         self._pace = pace
-        self._rescan_due = self._idle_due = 0.0
+        self._rescan_due = self._idle_due = self._look_due = 0.0
 
     def updates(self) -> Iterator[Update]:
         source, path = self._looking.source, self._looking.store_path
@@ -146,7 +148,11 @@ class _Leader:
         elif self._looking.pending:
             yield self._look(self._looking.next_pending(SLICE_BYTES), hints)
         elif now >= self._idle_due:
-            yield self._look(Listing([], []), hints)
+            # To hear whether others have committed costs a fifth of a look at nothing, which is most of what idling costs.
+            if now >= self._look_due:
+                yield self._look(Listing([], []), hints)
+            else:
+                yield self._told(self._looking.heard(), hints)
 
     def _wait_s(self) -> float:
         due = min(self._rescan_due, self._idle_due) - time.monotonic()
@@ -154,13 +160,17 @@ class _Leader:
 
     def _look(self, only: Listing | None, hints: Hints, *, most_bytes: int = SLICE_BYTES) -> Update:
         update = self._looking.look(only, most_bytes=most_bytes)
-        self._leadership.beat()
         now = time.monotonic()
-        self._idle_due = now + self._pace.idle_every_s
+        self._look_due = now + LOOKS_IN_IDLING * self._pace.idle_every_s
         if only is None:
             self._rescan_due = now + (self._pace.in_calm_every_s if hints.proven else self._pace.in_doubt_every_s)
         if not hints.proven or update.problems:  # what cannot be read now may be soon, and nothing need tell of it
             self._rescan_due = min(self._rescan_due, now + self._pace.in_doubt_every_s)
+        return self._told(update, hints)
+
+    def _told(self, update: Update, hints: Hints) -> Update:
+        self._leadership.beat()
+        self._idle_due = time.monotonic() + self._pace.idle_every_s
         update.degraded += hints.degraded
         update.catching_up = self._looking.pending > 0
         update.live = Live(True, 0, hints.live, self._looking.pending, self._looking.late_ms)

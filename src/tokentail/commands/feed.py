@@ -31,5 +31,5 @@ def run(args: argparse.Namespace) -> int:
     coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
     lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
     write = lines.json if args.json else lines.text
-    with options.stopping() as stop, contextlib.closing(coordinator):
+    with options.stopping(coordinator) as stop, contextlib.closing(coordinator):
         return feed.run(coordinator, lambda change: print(write(change), flush=True), since_ms=since_ms, stop=stop)

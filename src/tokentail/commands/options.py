@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tokentail import config, database, periods, prices
@@ -22,6 +23,9 @@ from tokentail.model import Problem
 from tokentail.prices import PriceList
 from tokentail.reports import text
 from tokentail.sources import LocalFolders
+
+if TYPE_CHECKING:
+    from tokentail.coordinator import UpdateCoordinator
 
 PROGRESS_FROM_BYTES = 20_000_000  # what is read faster than a blink needs no bar
 
@@ -127,12 +131,17 @@ def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | N
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set."""
+def stopping(coordinator: UpdateCoordinator) -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; the coordinator, which may be following, notices it at once."""
     import signal  # a report does without
 
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def end(number: int, frame: object) -> None:
+        stop.set()
+        coordinator.wake()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:

@@ -54,7 +54,7 @@ def _follow(coordinator: UpdateCoordinator, args: argparse.Namespace) -> int:
 
     told: set[object] = set()
     code = 0
-    with options.stopping() as stop:
+    with options.stopping(coordinator) as stop:
         for found in parallel.rounds(coordinator, options.source(args), stop, every_s=args.every or EVERY_S):
             verdict = found.verdict
             at = periods.at(int(time.time() * 1000)).strftime("%Y-%m-%d %H:%M:%S")
