@@ -16,8 +16,8 @@ PACKAGE = ROOT / "src" / "tokentail"
 ROWS = (
     ("model", "errors", "digest", "spelling"),
     ("periods", "merge", "projects", "atomic"),
-    ("sources", "formats", "prices", "database", "leader", "lateness", "interned", "summaries", "config", "forgotten"),
-    ("ledger", "salvage", "provenance"),
+    ("sources", "formats", "prices", "database", "lateness", "interned", "summaries", "config", "forgotten"),
+    ("ledger", "salvage", "provenance", "leader"),
     ("forget", "passes"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "census", "recount", "totals"),
     ("workers", "carryover", "commits", "checkpoints"),

@@ -185,7 +185,7 @@ def locked(path: Path, *, wait_s: float, clock: Callable[[], float] = time.monot
     """
     lock_path = path.with_name(path.name + ".lock")
     try:
-        handle = _open_lock(lock_path)
+        handle = open_lock(lock_path)
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
@@ -230,7 +230,8 @@ def _name_too(path: Path, aside: Path) -> None:
         path.rename(aside)
 
 
-def _open_lock(path: Path) -> int:
+def open_lock(path: Path) -> int:
+    """The handle of a file to lock, which is made where it is missing, with its folder, for us alone."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         return os.open(path, flags, 0o600)

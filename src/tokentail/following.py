@@ -130,8 +130,9 @@ class _Leader:
                 # Watched first and listed then: what one of the two misses the other one sees.
                 self._looking.wake = watcher.wake
                 hints = watcher.wait(self._pace.idle_every_s)
-                yield self._look(None, hints, most_bytes=FIRST_BYTES)
-                self._looking.lead(True)
+                update = self._look(None, hints, most_bytes=FIRST_BYTES)
+                self._looking.lead(True)  # before we say that we are there: the first line would wait for what it imports
+                yield update
                 while not self._stop.is_set():
                     yield from self._turn(watcher)
         finally:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tokentail import database
+
 _WIDTH = 48  # bytes: rewritten in place, so that it works on a full disk
 
 
@@ -41,7 +43,7 @@ class Leadership:
         if self._handle is not None:
             return True
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = database.open_lock(self._path)
         except OSError:
             return False  # nobody can lead where nothing can be written: passes say why
         try:
