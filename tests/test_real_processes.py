@@ -142,6 +142,16 @@ def test_reader_that_goes_away(words: str, place: Place) -> None:
     assert (ran.stdout, ran.stderr.replace("ready\n", "")) == ("0\n", "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("words", ["daily", "sessions --json", "status", "verify", "config show --default"])
+def test_output_on_a_full_disk(words: str, place: Place) -> None:
+    """It is said in a line, with exit code 1."""
+    place.append("-app/s1.jsonl", lines(1, 3))
+    ran = place.shell(f"$TOKENTAIL {words} > /dev/full")
+    assert ran.returncode == 1
+    assert ran.stderr == "tokentail: cannot go on: [Errno 28] No space left on device (is there room for the output?)\n"
+
+
 def test_output_that_is_closed(place: Place) -> None:
     """Without a stdin, stdout or stderr there is nobody to tell, and no traceback either."""
     place.append("-app/s1.jsonl", lines(1, 3))

@@ -29,11 +29,20 @@ def main(argv: Sequence[str]) -> int:
         text.warn(str(error))
         return error.exit_code
     except BrokenPipeError:  # `tokentail daily | head` ends quietly
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 0
+    except OSError as error:  # what is read and stored has errors of its own: this is a full disk behind stdout
+        _write_no_more()
+        text.warn(f"cannot go on: {error} (is there room for the output?)")
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _write_no_more() -> None:
+    """What stdout still holds goes nowhere, or Python would try to write it when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: Sequence[str]) -> int:
