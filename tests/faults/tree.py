@@ -103,9 +103,12 @@ def s38(s: Scene) -> None:
     s.append("-other/a/b/s1.jsonl", 2)
     s.caught_up()
     s.move("-other/a", s.outside / "away")
-    # The reader has these logs open: until it knows that they have left, what is written to them is still theirs (S18).
-    s.append(F, 1)
+    with (s.outside / "away" / "s2.jsonl").open("ab") as log:
+        log.write(s.optional(3))  # whoever has it open reads on until it is noticed
+    s.append(F, 2)
     s.caught_up()
+    s.stop()
+    s.start()
     with (s.outside / "away" / "s2.jsonl").open("ab") as log:
         log.write(s.uncounted(3))
     s.append(F, 1)
