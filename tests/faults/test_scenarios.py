@@ -12,6 +12,7 @@ import pytest
 
 from faults.processes import Nursery
 from faults.scenarios import SCENARIOS, Scenario, play
+from faults.scene import DEADLINE_S
 
 if sys.platform != "linux":
     pytest.skip("the recipes are Linux's: namespaces, /proc, pidfds", allow_module_level=True)
@@ -46,4 +47,4 @@ def test_scenario(scenario: Scenario, mode: str, is_full: bool, nursery: Nursery
     """What was written is counted, each reply once, whatever happened on the way; what was lost is said."""
     if scenario.needs and not may_have_namespaces():
         pytest.skip("this machine lets nobody have limits and mounts of their own (user namespaces)")
-    play(scenario, mode, nursery, is_full=is_full)
+    play(scenario, mode, nursery, is_full=is_full, within_s=4 * DEADLINE_S if is_full else DEADLINE_S)
