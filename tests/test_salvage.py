@@ -11,8 +11,9 @@ import pytest
 
 from builders import THRESHOLDS, chunk, record, replies_in, replies_of, usage
 from tokentail import database
+from tokentail.forgotten import mark_of_group
 from tokentail.model import Owner, Record
-from tokentail.salvage import records_of
+from tokentail.salvage import forgotten_of, has_all_forgotten, records_of
 from tokentail.store import Store
 
 PAGE_BYTES = 1024  # small, so that a small store has many pages
@@ -201,3 +202,66 @@ def test_a_file_that_is_gone_gives_nothing(tmp_path: Path) -> None:
     """Where there is nothing there is nothing to read, and nothing is made."""
     assert list(records_of(tmp_path / "store.db")) == []
     assert list(tmp_path.iterdir()) == []
+
+
+# What it was told to forget
+
+MARKS = {(mark_of_group(f"msg_{number}"), number) for number in range(500)}
+
+
+@pytest.fixture
+def forgetful(whole: Path) -> Path:
+    """The same store, which was told to forget much."""
+    with closing(sqlite3.connect(whole, isolation_level=None)) as db:
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO forgotten (hash, at_ms) VALUES (?, ?)", sorted(MARKS))
+        db.execute("COMMIT")
+    return whole
+
+
+def test_what_was_forgotten_is_read_whole(forgetful: Path) -> None:
+    """Every hash with its moment; where nothing was forgotten there is nothing to read, and nothing is missing."""
+    assert set(forgotten_of(forgetful)) == MARKS
+    assert has_all_forgotten(forgetful)
+
+
+def test_nothing_was_forgotten(whole: Path, tmp_path: Path) -> None:
+    """Nothing is nothing; of what is no store nobody can say."""
+    assert list(forgotten_of(whole)) == []
+    assert has_all_forgotten(whole)
+    (tmp_path / "rubbish.db").write_bytes(b"rubbish" * 500)
+    assert list(forgotten_of(tmp_path / "rubbish.db")) == []
+    assert not has_all_forgotten(tmp_path / "rubbish.db")
+
+
+def test_a_lost_page_costs_the_hashes_on_it(forgetful: Path, tmp_path: Path) -> None:
+    """Whichever page is wiped, hardly another hash is lost and none is made up; that some are lost is known."""
+    data = forgetful.read_bytes()
+    damaged = tmp_path / "damaged.db"
+    lost = []
+    for page in range(1, len(data) // PAGE_BYTES + 1):
+        damaged.write_bytes(data)
+        wipe(damaged, page)
+        found = set(forgotten_of(damaged))
+        assert found <= MARKS
+        assert has_all_forgotten(damaged) == (found == MARKS)
+        if found != MARKS and has_schema(damaged):
+            lost.append(len(MARKS - found))
+    assert len(lost) > 12
+    assert sorted(lost)[-1] == len(MARKS)  # the root, without which there is no way to the others
+    assert sorted(lost)[-2] < 50
+
+
+@pytest.mark.parametrize("row", ["(x'00', 5)", "('sixteen letters.', 5)", "(7, 5)", "(zeroblob(16), 'today')"])
+def test_hashes_that_are_none_are_left_out(forgetful: Path, row: str) -> None:
+    """A damaged page can look like a sound one."""
+    with closing(sqlite3.connect(forgetful, isolation_level=None)) as db:
+        db.execute(f"INSERT INTO forgotten (hash, at_ms) VALUES {row}")
+    assert set(forgotten_of(forgetful)) == MARKS
+
+
+def test_hashes_are_read_where_replies_are_lost(forgetful: Path) -> None:
+    """What must not come back is known even when nothing else is."""
+    wipe(forgetful, root_of(forgetful, "replies"), root_of(forgetful, "records"))
+    assert list(records_of(forgetful)) == []
+    assert set(forgotten_of(forgetful)) == MARKS

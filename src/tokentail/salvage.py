@@ -16,7 +16,8 @@ _COLUMNS = ", ".join(COLUMNS)
 _COUNTS = slice(COLUMNS.index("input"), COLUMNS.index("form"))
 _STRIDE = 16  # ids; a page holds more rows than that
 _LONGEST_GAP = 100_000  # ids
-_PREFIXES = 1 << 16  # of hashes; less than a page holds
+_PREFIXES = 1 << 16  # of hashes: so many are asked for by themselves where a page is damaged
+_BEHIND_ALL = bytes([255]) * (MARK_BYTES + 1)
 
 
 def records_of(path: Path) -> Iterator[Record]:
@@ -50,10 +51,10 @@ def forgotten_of(path: Path) -> Iterator[tuple[bytes, int]]:
         return
     try:
         if _can_be_read(connection, "forgotten"):
-            yield from _marks(connection, b"", None)
+            yield from _marks(connection, b"", _BEHIND_ALL)
             return
         for prefix in range(_PREFIXES):
-            following = (prefix + 1).to_bytes(2) if prefix + 1 < _PREFIXES else None
+            following = (prefix + 1).to_bytes(2) if prefix + 1 < _PREFIXES else _BEHIND_ALL
             yield from _marks(connection, prefix.to_bytes(2), following)
     finally:
         connection.close()
@@ -91,8 +92,8 @@ def _can_be_read(connection: sqlite3.Connection, rows: str) -> bool:
     return True
 
 
-def _marks(connection: sqlite3.Connection, first: bytes, end: bytes | None) -> Iterator[tuple[bytes, int]]:
-    query = "SELECT hash, at_ms FROM forgotten WHERE hash >= ?1 AND (?2 IS NULL OR hash < ?2) ORDER BY hash"
+def _marks(connection: sqlite3.Connection, first: bytes, end: bytes) -> Iterator[tuple[bytes, int]]:
+    query = "SELECT hash, at_ms FROM forgotten WHERE hash >= ? AND hash < ? ORDER BY hash"
     for mark, at_ms in _sound_rows(connection, query, (first, end)):
         if isinstance(mark, bytes) and len(mark) == MARK_BYTES and type(at_ms) is int:
             yield mark, at_ms
