@@ -22,7 +22,7 @@ import pytest
 from builders import coordinator, line, many_lines, replies_in, write_logs
 from tokentail import database
 from tokentail.cli import main
-from tokentail.errors import StoreBusyError
+from tokentail.errors import StoreBusyError, StoreError
 from tokentail.forget import Choice
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
@@ -184,6 +184,7 @@ def test_older_copies_are_named(home: Home, capsys: pytest.CaptureFixture[str]) 
     """What stands beside the store keeps what is forgotten; a half made one is removed."""
     home.run("daily")
     kept = [home.store.with_name(f"{home.store.name}.{end}") for end in ("before-2", "damaged-20261001T000000Z")]
+    home.store.with_name(f"{home.store.name}.leader").touch()  # of a process that follows
     for path in (*kept, home.store.with_name(f"{home.store.name}.fresh"), home.store.with_name(f"{home.store.name}.part")):
         path.write_bytes(b"an older one")
     capsys.readouterr()
@@ -194,6 +195,7 @@ def test_older_copies_are_named(home: Home, capsys: pytest.CaptureFixture[str]) 
     assert {path.name for path in (home.folder / "home").iterdir()} == {
         home.store.name,
         f"{home.store.name}.lock",
+        f"{home.store.name}.leader",
         *(path.name for path in kept),
     }
 
@@ -309,6 +311,37 @@ def test_it_stays_forgotten(home: Home, happen: Callable[[Home], None], capsys: 
     with (home.logs / OTHER).open("ab") as log:
         log.write(line("msg_s6", sessionId="5e551011-aaaa"))
     assert home.replies() == {*REST, "msg_s6"}
+
+
+def test_what_cannot_be_read_any_more_comes_back(home: Home) -> None:
+    """Where the hashes themselves are lost to damage, nobody knows what was forgotten: that is said."""
+    home.run("forget", "--yes", "--project", "secret")
+    with closing(sqlite3.connect(home.store)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        root, page_bytes = db.execute("SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'forgotten'").fetchone()
+    with home.store.open("r+b") as file:
+        file.seek((root - 1) * page_bytes)
+        file.write(bytes(page_bytes))
+    with (home.logs / OTHER).open("ab") as log:
+        log.write(line("msg_9"))
+    with closing(coordinator(home.logs, home.store)) as engine:
+        (told,) = engine.check_for_updates().degraded
+        assert told.endswith("; what it was told to forget could not all be read: run `tokentail forget` again")
+        assert len(replies_in(engine.db)) == 10
+
+
+def test_a_damaged_store_is_replaced_before_anything_is_forgotten(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that was not shown is forgotten: the command says what happened, and is given again."""
+    home.run("daily")
+    with closing(coordinator(home.logs, home.store)) as engine:
+        engine.check_for_updates()
+        damaged(home)
+        engine.close()
+        with pytest.raises(StoreError, match=r"the store was damaged .* \(nothing else was done: give the command again\)"):
+            engine.change_store(lambda store: store.forget(Choice(session="5e551011-aaaa")))
+    assert len(home.replies()) == 9
+    assert home.run("forget", "--yes", "--session", "5e551011-aaaa") == 0
+    assert home.replies() == REST
 
 
 def test_without_a_store_all_is_counted(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

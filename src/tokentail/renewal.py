@@ -91,9 +91,9 @@ def remove_leftovers(path: Path) -> None:
 
 
 def copies_beside(path: Path) -> list[Path]:
-    """The older stores that stand beside this one: before a migration, before a rebuild, damaged."""
-    parts = ("-wal", "-shm", "-journal", ".lock", ".fresh", ".part")
-    return sorted(other for other in path.parent.glob(f"{path.name}.*") if not other.name.endswith(parts))
+    """The older stores that stand beside this one: before a migration or a rebuild, of other rules, damaged."""
+    found = [other for why in ("before", "old-rules", "damaged") for other in path.parent.glob(f"{path.name}.{why}-*")]
+    return sorted(other for other in found if not other.name.endswith(("-wal", "-shm")))
 
 
 @contextmanager
