@@ -25,6 +25,7 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.demo.truth import Sums
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
+from tokentail.forget import Choice
 from tokentail.model import Chunk, Listing, Reply, Update, Window
 from tokentail.prices import SHIPPED, PriceList, reading
 from tokentail.recount import recount
@@ -425,6 +426,7 @@ class Machine(RuleBasedStateMachine):
         self.number = 0
         self.best: dict[str, int] = {}
         self.view: dict[str, int] = {}  # of somebody who listens to the updates
+        self.forgotten: set[str] = set()
         self.abandoned: list[UpdateCoordinator] = []
         self.rests: dict[Path, bytes] = {}
 
@@ -607,6 +609,25 @@ class Machine(RuleBasedStateMachine):
         self.abandoned.append(self.live)
         self.live = coordinator(self.root)
 
+    @rule(project=st.sampled_from(["p", "q", "r"]))
+    def forget(self, project: str) -> None:
+        """A person has had enough of a project."""
+        self.look()
+        gone = {reply.key for reply in queries.replies_since(self.live.db, 0) if reply.owner.project == project}
+        with watching(self.root) as other:
+            assert other.change_store(lambda store: store.forget(Choice(projects=[project]))) == len(gone)
+        self.forgotten |= gone
+        self.best = {key: output for key, output in self.best.items() if key not in gone}
+        self.look()
+
+    @rule()
+    def rebuild(self) -> None:
+        self.look()
+        with watching(self.root) as other:
+            renewed, _ = other.rebuild(keeps_old=False)
+            assert renewed.corrected == []
+        self.look()
+
     @rule(names=st.sets(NAMES, min_size=1, max_size=3), folders=st.sets(st.sampled_from(["", "/p", "/q", "/r"]), max_size=1))
     def look_at_some_places(self, names: set[str], folders: set[str]) -> None:
         """As hints lead there; what stands elsewhere is not looked at."""
@@ -632,7 +653,8 @@ class Machine(RuleBasedStateMachine):
     def look(self) -> None:
         seen = recount(LocalFolders([self.root / "logs"]))
         for reply in seen.replies:
-            self.best[reply.key] = max(self.best.get(reply.key, 0), reply.tokens.output)
+            if reply.key not in self.forgotten:
+                self.best[reply.key] = max(self.best.get(reply.key, 0), reply.tokens.output)
         self.listen(self.live.check_for_updates())
         stored = self.stored()
         assert stored == self.best
@@ -650,8 +672,11 @@ class Machine(RuleBasedStateMachine):
         if not self.view:
             self.view = self.stored()
         for change in update.changes:
-            assert change.reply is not None
-            self.view[change.key] = change.reply.tokens.output
+            if change.reply is None:
+                assert change.key in self.forgotten
+                del self.view[change.key]
+            else:
+                self.view[change.key] = change.reply.tokens.output
 
     def stored(self) -> dict[str, int]:
         return {reply.key: reply.tokens.output for reply in queries.replies_since(self.live.db, 0)}

@@ -467,6 +467,44 @@ def test_a_store_may_be_rubbish(logs: Path, home: Path, capsys: pytest.CaptureFi
     assert check_recovered(logs, home, capsys, exact, rubbish)
 
 
+def test_a_store_has_its_name_until_another_one_has_it(tmp_path: Path) -> None:
+    """However the exchange ends, there is a file where the store is looked for."""
+    path, aside, fresh = (tmp_path / name for name in ("store.db", "store.db.damaged", "store.db.fresh"))
+    path.write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="cannot put a new store in the place of the damaged one"):
+        database.exchange(path, aside, fresh)  # there is no new one
+    assert path.read_bytes() == aside.read_bytes() == b"damaged"
+    aside.unlink()
+    fresh.write_bytes(b"new")
+    database.exchange(path, aside, fresh)
+    assert (path.read_bytes(), aside.read_bytes(), fresh.exists()) == (b"new", b"damaged", False)
+
+
+def test_an_exchange_where_no_file_has_two_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every file system can do that: then the damaged one is renamed first."""
+
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path, aside, fresh = (tmp_path / name for name in ("store.db", "store.db.damaged", "store.db.fresh"))
+    path.write_bytes(b"damaged")
+    fresh.write_bytes(b"new")
+    database.exchange(path, aside, fresh)
+    assert (path.read_bytes(), aside.read_bytes(), fresh.exists()) == (b"new", b"damaged", False)
+
+
+def test_no_room_to_write_the_file_anew(tmp_path: Path) -> None:
+    """What was deleted is deleted; that traces of it may be left is said, and what to do."""
+    path = tmp_path / "store.db"
+    with closing(database.open_for_writing(path)) as db:
+        db.execute("BEGIN")  # within a transaction it cannot be done, as little as on a full disk
+        with pytest.raises(
+            StoreError, match=r"traces of it may still be in the store's file .*store\.db: .*then `tokentail rebuild --discard`"
+        ):
+            database.wipe(db, path)
+
+
 @pytest.mark.parametrize("left", [b"", b"S"])
 def test_an_empty_store_file_is_a_new_store(logs: Path, home: Path, capsys: pytest.CaptureFixture[str], left: bytes) -> None:
     """A crash may leave a file without a page; there is nothing in it to lose."""

@@ -312,3 +312,16 @@ def test_the_quick_reader_gives_the_same_forms(usages: list[dict[str, Any]]) -> 
         (made,) = reader.parse_line(json.dumps(entry).encode(), FILE).entries
         reading, found = read_usage(said), made.record
         assert (found.tokens, found.thinking, found.web_searches, found.flags, found.form) == reading
+
+
+@given(st.lists(records(["msg_1"]), min_size=1, max_size=6))
+def test_every_record_is_in_one_message_or_a_replay(lines: list[Record]) -> None:
+    """The messages share out the records of a group; those in none are sidechain ones of another request (R3)."""
+    messages = merge.messages(lines)
+    shared_out = [each for part in messages.values() for each in part]
+    assert all(messages.values())
+    left = [each for each in lines if each not in shared_out]
+    own = {each.request_id for each in lines if not each.sidechain}
+    assert all(each.sidechain and (each.request_id not in own or not each.request_id) for each in left)
+    assert len(shared_out) + len(left) == len(lines)
+    assert merge.resolve(lines).keys() == messages.keys()

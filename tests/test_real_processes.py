@@ -372,6 +372,23 @@ def test_store_seen_by_another_process(place: Place) -> None:
         assert verify(live.db, recount(LocalFolders([place.logs]))).agrees
 
 
+def test_feeds_beside_a_forgetting_and_a_rebuild(place: Place) -> None:
+    """Who leads and who only reads hear that replies are gone, hear nothing of a rebuild, and hear of what is written afterwards."""
+    place.append("-secret/s1.jsonl", lines(1, 3))
+    place.append("-app/s2.jsonl", lines(4, 5))
+    place.totals()
+    with feeding(place) as one, feeding(place) as other:
+        assert place.run("forget", "--yes", "--project=-secret").returncode == 0
+        assert place.run("rebuild").returncode == 0
+        place.append("-secret/s1.jsonl", lines(1, 3) + lines(6, 6))
+        gone = [("gone", f"msg_{number}") for number in (1, 2, 3)]
+        for feed in (one, other):
+            feed.wait_until(lambda feed=feed: len(feed.lines) == 4)  # type: ignore[misc]  # mypy does not see what a default is for
+            assert [(line["event"], line["key"]) for line in feed.lines] == [*gone, ("new", "msg_6")]
+    assert place.totals()["replies"] == 3
+    assert "3 of them were forgotten on purpose" in place.run("verify").stdout
+
+
 def test_bare_command_without_a_terminal(place: Place) -> None:
     """`tokentail | cat` prints the overview of today."""
     place.append("-app/s1.jsonl", lines(1, 3))

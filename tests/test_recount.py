@@ -892,3 +892,22 @@ def test_generated_logs(tmp_path: Path) -> None:
         assert ours["cache_write_5m"] + ours["cache_write_1h"] == theirs["cache_creation_input_tokens"]
         assert sum(reply.web_searches for reply in mine) == theirs["web_search"]
     assert models.keys() == truth["by_model"].keys()
+
+
+# What was forgotten
+
+
+def test_without_some_requests() -> None:
+    """All is resolved anew as if their lines were not there; what is left of a shared id may have another key."""
+    both = [
+        line(id="msg_1", requestId="r1", usage=out(3)),
+        line(id="msg_1", requestId="r2", usage=out(4)),
+        line(id="msg_2", requestId="r1", usage=out(5)),
+    ]
+    counted = count(*both)
+    assert counted.requests == {("msg_1", "r1"), ("msg_1", "r2"), ("msg_2", "r1")}
+    rest = counted.without({("msg_1", "r1"), ("msg_2", "r1")})
+    assert [(reply.key, reply.tokens.output) for reply in rest.replies] == [("msg_1", 4)]
+    assert {key: len(places) for key, places in rest.sightings.items()} == {"msg_1": 1}
+    assert (rest.files, rest.bytes_read, rest.malformed_lines) == (counted.files, counted.bytes_read, counted.malformed_lines)
+    assert counted.without(set()) == counted
