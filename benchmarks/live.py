@@ -110,7 +110,10 @@ def run(bench: Bench) -> list[Row]:
         rows: list[Row] = []
         for part in PARTS:
             began = time.monotonic()
-            rows += [_with_load(row) for row in part(field)]
+            try:
+                rows += [_with_load(row) for row in part(field)]
+            except MeasureError as error:
+                rows.append(Row(what=f"live, {part.__name__.strip('_')}", note=f"failed: {error}"))
             print(f"live, {part.__name__.strip('_')}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
         return rows
 
@@ -163,8 +166,7 @@ def _idle_row(field: Field, how: str, command: Command) -> Row:
         before, began = feed.cpu_s(), time.monotonic()
         time.sleep(max(field.bench.seconds, 20))
         share = (feed.cpu_s() - before) / (time.monotonic() - began) * 100
-        note = "; ".join(line for line in feed.said if line != "ready")
-    return Row(what=f"live, idle, 10 000 files, {how}", values=(share,), unit="%", at_most=MAX_IDLE_PERCENT[how], note=note)
+    return Row(what=f"live, idle, 10 000 files, {how}", values=(share,), unit="%", at_most=MAX_IDLE_PERCENT[how])
 
 
 def _without_events(field: Field) -> Command:
@@ -257,7 +259,7 @@ def _drained(field: Field, leader: Feed, place: Path, began: float) -> float:
         if backlog.unread_bytes(field.home, place) == 0:
             return time.time() - began
         time.sleep(0.5)
-    raise MeasureError("the backlog was not read in time")
+    raise MeasureError(f"the backlog was not read in time (exit code {leader.process.poll()}): {leader.said[-3:]}")
 
 
 def _side_by_side(field: Field) -> list[Row]:
