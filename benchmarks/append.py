@@ -4,6 +4,10 @@ The writer of the live measurements, a small process of its own: appends lines a
 Words: the journal, lines a second, seconds, a prefix for ids, a file with the logs' names. Each line goes to a log by chance,
 which is opened, written to and closed, as Claude Code does; the moment is taken when `write` has returned. The journal has a
 line for each: id and moment, in seconds since 1970.
+
+Every line is a new reply, which is the most that a line can be. Held once against another writer of such logs, whose lines are
+replies, their further parts and tool results in turn: 50 lines a second in 40 logs took 2.6 ms with this one and 2.2 with the
+other (median, same minutes, a busy machine), 1 000 lines a second 6.6 and 4.5.
 """
 
 import os
