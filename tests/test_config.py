@@ -141,8 +141,8 @@ def test_a_key_takes_its_value(path: Path, text: str, expected: Config) -> None:
 
 def test_an_alias_is_for_a_slug_or_a_folder(path: Path) -> None:
     """A slug is kept as it is; a folder becomes the whole path that a log names."""
-    text = '[projects.aliases]\n"-home-dev-shop" = "shop"\n"~/work/api/" = "the API"\n"/srv/x/../y" = "y"\n"*" = "z"\n'
-    aliases = (Alias("-home-dev-shop", "shop"), Alias("/home/dev/work/api", "the API"), Alias("/srv/y", "y"), Alias("*", "z"))
+    text = '[projects.aliases]\n"-home-dev-shop" = "shop"\n"~/src/api/" = "the API"\n"/srv/x/../y" = "y"\n"*" = "z"\n'
+    aliases = (Alias("-home-dev-shop", "shop"), Alias("/home/dev/src/api", "the API"), Alias("/srv/y", "y"), Alias("*", "z"))
     assert read(path, text).projects.aliases == aliases
 
 
@@ -523,7 +523,7 @@ def test_the_file_to_start_from_has_the_defaults(path: Path) -> None:
     """A setting whose # is taken away says its default; the examples for names of one's own are sound."""
     said = read(path, re.sub(r"^#(?! )", "", pages.template(), flags=re.MULTILINE))
     assert said == Config(
-        projects=Projects(aliases=(Alias("/home/dev/work/shop", "shop"),)),
+        projects=Projects(aliases=(Alias("/home/dev/src/shop", "shop"),)),
         prices=Prices((ModelRates("my-model", "3", "15", "0.3", "3.75", "6"),)),
     )
 

@@ -9,7 +9,7 @@ from tokentail.config import Alias, Config, ModelRates
 from tokentail.config.keys import KEYS, Key, KeyPath
 from tokentail.config.toml import as_toml, dotted
 
-_ALIAS = Alias("~/work/shop", "shop")
+_ALIAS = Alias("~/src/shop", "shop")
 _RATES = ModelRates("my-model", "3", "15", "0.3", "3.75", "6")
 
 
