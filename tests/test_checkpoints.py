@@ -27,8 +27,9 @@ def test_what_is_committed_gets_into_the_file(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with closing(database.open_for_writing(path)) as db, Checkpoints(path, every_s=0.01):
         database.checkpoint_by_itself(db, False)
-        for number in range(3000):
-            db.execute("INSERT INTO names (name) VALUES (?)", (f"name-{number:050}",))
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO names (name) VALUES (?)", [(f"name-{number:050}",) for number in range(3000)])
+        db.execute("COMMIT")
         until = time.monotonic() + DEADLINE_S
         while names_in(path) < 3000:
             assert time.monotonic() < until
