@@ -133,7 +133,8 @@ def test_sum_of_the_lines(tmp_path: Path) -> None:
             writer.append_one()
             wait_until(lambda before=before: len(listener.changes) > before)  # type: ignore[misc]
         writer.append_one()
-        truth = {reply.key for reply in recount(source).replies}
+        own = LocalFolders([tmp_path / "projects"])  # a source is of one thread, and the listener's reads with its own
+        truth = {reply.key for reply in recount(own).replies}
         wait_until(lambda: truth <= {change.key for change in listener.changes})
     final = coordinator(tmp_path, source=source)
     assert final.check_for_updates().changes == []

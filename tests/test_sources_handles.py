@@ -38,15 +38,15 @@ def read(handles: Handles, file: LogFile) -> bytes:
         return data
 
 
-def open_logs() -> set[str]:
-    """The files that this process has open, by name; " (deleted)" follows that of one that has gone."""
+def open_logs(root: Path) -> set[str]:
+    """The logs below a folder that this process has open, by name; " (deleted)" follows that of one that has gone."""
     found = set()
     for number in os.listdir("/proc/self/fd"):
         try:
             found.add(os.readlink(f"/proc/self/fd/{number}"))
         except OSError:
             continue
-    return {os.path.basename(path) for path in found if ".jsonl" in path}
+    return {os.path.basename(path) for path in found if path.startswith(f"{root}/") and ".jsonl" in path}
 
 
 def first_free() -> int:
@@ -72,7 +72,7 @@ def test_nothing_stays_open_by_itself(tmp_path: Path) -> None:
     handles = Handles()
     (file,) = made(tmp_path, "a.jsonl")
     assert read(handles, file) == b"x\n"
-    assert open_logs() == set()
+    assert open_logs(tmp_path) == set()
 
 
 def test_the_log_that_was_read_longest_ago_is_closed_first(tmp_path: Path) -> None:
@@ -84,12 +84,12 @@ def test_the_log_that_was_read_longest_ago_is_closed_first(tmp_path: Path) -> No
     read(handles, b)
     read(handles, a)
     with handles.opened(c):
-        assert open_logs() == {"a.jsonl", "c.jsonl"}
-    assert open_logs() == {"a.jsonl", "c.jsonl"}
+        assert open_logs(tmp_path) == {"a.jsonl", "c.jsonl"}
+    assert open_logs(tmp_path) == {"a.jsonl", "c.jsonl"}
     handles.keep(1)
-    assert open_logs() == {"c.jsonl"}
+    assert open_logs(tmp_path) == {"c.jsonl"}
     handles.close_all()
-    assert open_logs() == set()
+    assert open_logs(tmp_path) == set()
 
 
 def test_an_open_log_is_read_whatever_stands_at_its_path(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_file_that_took_the_place_is_not_held_as_the_one_that_was_listed(tmp_p
     Path(file.path).write_bytes(b"other\n")
     assert read(handles, file) == b"other\n"
     assert len(handles) == 0
-    assert open_logs() == set()
+    assert open_logs(tmp_path) == set()
 
 
 def test_an_inode_is_not_used_again_while_its_log_is_open(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_what_a_log_held_when_it_left_can_be_read(tmp_path: Path, leave: object)
     assert read(handles, left) == b"x\ny\n"
     assert handles.left() == []
     handles.close_left()
-    assert open_logs() == set()
+    assert open_logs(tmp_path) == set()
 
 
 def test_a_listing_tells_what_has_left(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def leading(root: Path) -> Iterator[UpdateCoordinator]:
         live.lead(False)
     finally:
         live.close()
-    assert open_logs() == set()
+    assert open_logs(root) == set()
 
 
 def session(root: Path, name: str = "s1.jsonl") -> Path:
@@ -246,7 +246,7 @@ def test_lines_of_a_log_that_was_deleted_count(tmp_path: Path) -> None:
         append(log, line("msg_3"))
         log.unlink()
         assert look(live, log) == [("new", "msg_3")]
-        assert open_logs() == set()
+        assert open_logs(tmp_path) == set()
         live.check_for_updates()
         assert live.db.execute("SELECT state FROM files").fetchall() == [("missing",)]
 
@@ -261,13 +261,13 @@ def test_a_deleted_log_is_let_go_without_an_event(tmp_path: Path) -> None:
             if update.changes == [] and update.metrics.files_checked:  # what was there is read
                 append(log, line("msg_2"))
             elif "msg_2" in {change.key for change in update.changes}:
-                assert open_logs() == {"s1.jsonl"}
+                assert open_logs(tmp_path) == {"s1.jsonl"}
                 log.unlink()
-            elif not log.exists() and open_logs() == set():
+            elif not log.exists() and open_logs(tmp_path) == set():
                 stop.set()
     finally:
         live.close()
-    assert open_logs() == set()
+    assert open_logs(tmp_path) == set()
 
 
 def test_with_few_descriptors_all_is_counted(tmp_path: Path) -> None:

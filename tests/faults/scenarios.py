@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from faults import content, lifecycle, state, tree, watching
+from faults import content, lifecycle, state, tree, watches
 from faults.table import MODES, SCENARIOS, Scenario, play
 
-GROUPS = (content, lifecycle, tree, watching, state)
+GROUPS = (content, lifecycle, tree, watches, state)
 
 __all__ = ["GROUPS", "MODES", "SCENARIOS", "Scenario", "play"]
