@@ -243,11 +243,14 @@ def many_lines(count: int, *, first: int = 0, hours: int = 7) -> bytes:
 # Stores
 
 
-def memory_store(thresholds: Sequence[int] = THRESHOLDS) -> Store:
+LATER_MS = 1_893_456_000_000  # 2030: all that the tests' records speak of is over, and in the summaries
+
+
+def memory_store(thresholds: Sequence[int] = THRESHOLDS, now_ms: int = LATER_MS) -> Store:
     """An empty store in memory."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(SCHEMA)
-    return Store(connection, Path("in-memory.db"), thresholds=thresholds, clock=lambda: AT_MS / 1000)
+    return Store(connection, Path("in-memory.db"), thresholds=thresholds, clock=lambda: now_ms / 1000)
 
 
 def coordinator(logs: Path, store: Path, *, wait_s: float = 5.0) -> UpdateCoordinator:
@@ -280,9 +283,14 @@ SPREAD: st.SearchStrategy[list[Record]] = st.lists(
 )
 
 
-def store_of(*lines: Record) -> Store:
-    """A store with those records, tiered as the shipped prices want it."""
-    store = memory_store(prices.load().thresholds)
+def store_of(*lines: Record, now_ms: int | None = None) -> Store:
+    """
+    A store with those records, tiered as the shipped prices want it.
+
+    Without `now_ms` its summaries end in the middle of them.
+    """
+    middle = sorted(line.at_ms for line in lines)[len(lines) // 2] if lines else LATER_MS
+    store = memory_store(prices.load().thresholds, middle if now_ms is None else now_ms)
     store.apply([chunk(*lines)])
     return store
 
@@ -360,6 +368,11 @@ def days_in(db: sqlite3.Connection) -> Summary:
 
 def summary_in(db: sqlite3.Connection) -> Summary:
     return _by_owner(db, "quarter", "quarters")
+
+
+def settled_of(sums: Summary, quarters: int, unit: int) -> Summary:
+    """Of such sums those that a store has whose summaries end at a quarter of an hour; a unit is so many quarters."""
+    return {key: row for key, row in sums.items() if isinstance(key[0], int) and key[0] < quarters // unit}
 
 
 def _by_owner(db: sqlite3.Connection, unit: str, table: str) -> Summary:

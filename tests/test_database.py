@@ -34,6 +34,7 @@ from builders import (
 from tokentail import database
 from tokentail.cli import main
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
+from tokentail.periods import QUARTER_MS
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
 from tokentail.store import Store
@@ -185,8 +186,10 @@ def test_a_store_of_version_1_gets_the_sums_of_today(tmp_path: Path) -> None:
     """The step from version 1 makes today's tables, and fills them with what the replies add up to."""
     made, migrated = tmp_path / "made.db", tmp_path / "migrated.db"
     spent = usage(iterations=[{"type": "compaction", "model": "claude-haiku-4-5", "input_tokens": 50}])
-    with closing(Store(database.open_for_writing(made), made, thresholds=THRESHOLDS)) as store:
-        store.apply([chunk(record(), record("msg_2", usage=spent), record("msg_3", at_ms=AT_MS + 86_400_000, stopped=False))])
+    last_ms = AT_MS + 86_400_000
+    beyond_s = (last_ms + QUARTER_MS) / 1000
+    with closing(Store(database.open_for_writing(made), made, thresholds=THRESHOLDS, clock=lambda: beyond_s)) as store:
+        store.apply([chunk(record(), record("msg_2", usage=spent), record("msg_3", at_ms=last_ms, stopped=False))])
     with closing(sqlite3.connect(migrated, isolation_level=None)) as db:
         db.executescript((DATA / "schema-1.sql").read_text(encoding="utf-8"))
         db.execute("ATTACH ? AS made", (str(made),))
@@ -197,7 +200,12 @@ def test_a_store_of_version_1_gets_the_sums_of_today(tmp_path: Path) -> None:
         tables = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
         columns = "SELECT tables.name, columns.* FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns ORDER BY 1, 2"
         indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
-        for query in (tables, columns, indexes, *(f"SELECT * FROM {table}" for table in ("quarters", "hours", "days", "forgotten"))):
+        for query in (
+            tables,
+            columns,
+            indexes,
+            *(f"SELECT * FROM {table}" for table in ("settled", "quarters", "hours", "days", "forgotten")),
+        ):
             assert db.execute(query).fetchall() == other.execute(query).fetchall()
         replies = replies_in(db).values()
         assert len(replies) == 3

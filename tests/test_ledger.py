@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from builders import (
     AT_MS,
+    LATER_MS,
     SCHEMA,
     THRESHOLDS,
+    TIMES,
     days_in,
     days_of,
     hours_in,
@@ -21,6 +23,7 @@ from builders import (
     records,
     replies_in,
     replies_of,
+    settled_of,
     summary_in,
     summary_of,
     usage,
@@ -30,6 +33,7 @@ from tokentail.interned import Interned
 from tokentail.ledger import Group, Ledger, Tally
 from tokentail.model import Owner, Record
 from tokentail.periods import QUARTER_MS
+from tokentail.summaries import settle
 
 
 def connection() -> sqlite3.Connection:
@@ -38,12 +42,14 @@ def connection() -> sqlite3.Connection:
     return made
 
 
-def add(db: sqlite3.Connection, *lines: Record) -> tuple[dict[tuple[str, str, bool], int], Tally]:
-    """Join records into the rows, as one commit."""
+def add(db: sqlite3.Connection, *lines: Record, now_ms: int = LATER_MS) -> tuple[dict[tuple[str, str, bool], int], Tally]:
+    """Join records into the rows, as one commit, and add up what is over."""
     joined: Group = {}
     for line in lines:
         joined[line[:3]] = merge.join(joined.get(line[:3], line), line)
-    return Ledger(db, Interned(db, THRESHOLDS)).add(joined)
+    added = Ledger(db, Interned(db, THRESHOLDS)).add(joined)
+    settle(db, now_ms // QUARTER_MS)
+    return added
 
 
 def events(tally: Tally) -> tuple[int, int, int, int]:
@@ -72,6 +78,24 @@ def test_one_commit_or_many_give_the_same(lines: list[Record], data: st.DataObje
     assert summary_in(at_once) == summary_in(bit_by_bit) == summary_of(replies, THRESHOLDS)
     assert hours_in(at_once) == hours_in(bit_by_bit) == hours_of(replies, THRESHOLDS)
     assert days_in(at_once) == days_in(bit_by_bit) == days_of(replies, THRESHOLDS)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(st.lists(records(), max_size=4), TIMES), min_size=1, max_size=6))
+def test_sums_end_where_the_clock_was(commits: list[tuple[list[Record], int]]) -> None:
+    """Whatever arrives when, also late, early or with a clock that goes back: what is over is added up, and nothing else is."""
+    db = connection()
+    lines: list[Record] = []
+    latest = 0
+    for some, now_ms in commits:
+        add(db, *some, now_ms=now_ms)
+        lines += some
+        latest = max(latest, now_ms // QUARTER_MS)
+        replies = replies_of(lines).values()
+        assert replies_in(db) == replies_of(lines)
+        assert summary_in(db) == settled_of(summary_of(replies, THRESHOLDS), latest, 1)
+        assert hours_in(db) == settled_of(hours_of(replies, THRESHOLDS), latest, 4)
+        assert days_in(db) == settled_of(days_of(replies, THRESHOLDS), latest, 96)
 
 
 def test_a_large_first_fill_has_its_indexes() -> None:

@@ -8,7 +8,21 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import AUTUMN, MODEL, SPREAD, SPRING, STATES, THRESHOLDS, chunk, memory_store, record, replies_of, store_of, store_of_lives
+from builders import (
+    AUTUMN,
+    MODEL,
+    SPREAD,
+    SPRING,
+    STATES,
+    THRESHOLDS,
+    TIMES,
+    chunk,
+    memory_store,
+    record,
+    replies_of,
+    store_of,
+    store_of_lives,
+)
 from builders import usage as usage_object
 from logs import PRICES
 from tokentail import usage
@@ -69,14 +83,14 @@ def one_by_one(lines: Sequence[Record], question: Question, parts: Mapping[str, 
 
 
 @settings(deadline=None, max_examples=300)
-@given(SPREAD, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS)
+@given(SPREAD, TIMES, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS)
 def test_any_question_is_answered_as_by_looking_at_every_reply(
-    lines: list[Record], cuts: list[int], by: str, projects: frozenset[str] | None, models: frozenset[str] | None
+    lines: list[Record], now_ms: int, cuts: list[int], by: str, projects: frozenset[str] | None, models: frozenset[str] | None
 ) -> None:
-    """Windows of any length, cut anywhere, whole days or single milliseconds; each sum has one price."""
+    """Windows of any length, cut anywhere, whole days or single milliseconds, wherever the summaries end; each sum has one price."""
     windows = [Window(str(start), start, end) for start, end in pairwise(cuts)][::2]
     question = Question(windows, by, projects, models)
-    db = store_of(*lines).connection
+    db = store_of(*lines, now_ms=now_ms).connection
     assert added(usage.usage(db, question, PRICES), question) == added(one_by_one(lines, question), question)
 
 

@@ -17,7 +17,7 @@ from tokentail.store import Store
 # Every table is one or the other: made from logs and records, or copied as it stands.
 DERIVED = (
     *("files", "names", "owners", "forms", "tiers", "projects", "replies", "records", "extras"),
-    *("sightings", "rejects", "quarters", "hours", "days"),
+    *("sightings", "rejects", "settled", "quarters", "hours", "days"),
 )
 COPIED = ("forgotten", "changes", "passes", "meta")
 

@@ -7,11 +7,15 @@ import sqlite3
 from typing import NamedTuple
 
 from tokentail.model import Metrics
+from tokentail.summaries import BY_DAY
 
-_COUNTED = """
-SELECT (SELECT ifnull(sum(replies), 0) FROM hours), (SELECT min(first_ms) FROM hours), (SELECT max(last_ms) FROM hours),
-    count(DISTINCT session), count(DISTINCT project), (SELECT count(*) FROM forgotten)
-FROM owners WHERE id IN (SELECT owner FROM days)"""
+_COUNTED = f"""
+WITH owned AS MATERIALIZED (
+    SELECT owner, sum(replies) AS replies, min(first_ms) AS first_ms, max(last_ms) AS last_ms FROM {BY_DAY} GROUP BY owner
+)
+SELECT ifnull(sum(replies), 0), min(first_ms), max(last_ms), count(DISTINCT session), count(DISTINCT project),
+    (SELECT count(*) FROM forgotten)
+FROM owned JOIN owners ON owners.id = owner"""
 
 
 class Files(NamedTuple):

@@ -102,7 +102,7 @@ class Ledger:
             )
         summarize_all(self._connection)
         # A tier that is left over may be of a prompt class that the price list does not have any more.
-        self._connection.execute("DELETE FROM tiers WHERE id NOT IN (SELECT tier FROM days)")
+        self._connection.execute("DELETE FROM tiers WHERE id NOT IN (SELECT tier FROM replies UNION SELECT tier FROM extras)")
 
     def _add(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
         tally = Tally()

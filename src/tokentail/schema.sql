@@ -120,6 +120,10 @@ CREATE TABLE rejects (
     PRIMARY KEY (file, offset_bytes)
 ) WITHOUT ROWID;
 
+-- The first quarter of an hour that the summaries do not hold, nor any later one; days and hours that it is in have no rows yet.
+CREATE TABLE settled (quarter INTEGER NOT NULL);
+INSERT INTO settled (quarter) VALUES (0);
+
 -- Summaries: replies added up by quarter of an hour (at_ms / 900000). Never added to: what changed is recomputed whole.
 CREATE TABLE quarters (
     quarter INTEGER NOT NULL,

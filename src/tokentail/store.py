@@ -19,6 +19,8 @@ from tokentail.interned import COLUMNS, Interned, name_of, pack_numbers, storabl
 from tokentail.ledger import Group, Ledger, Tally
 from tokentail.merge import RecordKey
 from tokentail.model import RULES_VERSION, START, Change, Chunk, Cursor, Life, LogFile, Record
+from tokentail.periods import QUARTER_MS
+from tokentail.summaries import settle
 
 if TYPE_CHECKING:
     from tokentail.forget import Choice
@@ -94,7 +96,7 @@ class Store:
                 chunks = [forgotten.without(chunk, gone) for chunk in chunks]
                 joined = {key: record for key, record in joined.items() if key not in gone}
             lives = self._place(chunks)
-            ids, tally = Ledger(self.connection, self._interned).add(joined)
+            ids, tally = self._add(joined)
             self._write_sightings(chunks, lives, ids)
             self._write_rejects(chunks, lives)
             self._write_folders(chunks)
@@ -134,7 +136,7 @@ class Store:
             joined = _join_all(records)
             for key in forgotten.among(self.connection, joined):
                 del joined[key]
-            ids, tally = Ledger(self.connection, self._interned).add(joined)
+            ids, tally = self._add(joined)
             self._write_changes(tally.changes)
         return ids
 
@@ -233,6 +235,12 @@ class Store:
         version = int(self.connection.execute("PRAGMA data_version").fetchone()[0])
         if version != self._known_version:
             self._interned, self._known_version = Interned(self.connection, self._thresholds), version
+
+    def _add(self, joined: Group) -> tuple[dict[RecordKey, int], Tally]:
+        """Join records, with the sums of what is over."""
+        added = Ledger(self.connection, self._interned).add(joined)
+        settle(self.connection, int(self._clock() * 1000) // QUARTER_MS)
+        return added
 
     def _place(self, chunks: Sequence[Chunk]) -> list[Life]:
         """Write each chunk's file and cursor; a restarted file gets a new life and its old one ends, as does one that the file replaces."""

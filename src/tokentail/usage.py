@@ -12,6 +12,7 @@ from tokentail import provenance
 from tokentail.model import Cell, Owner, Tokens, Usage, Window
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 from tokentail.prices import PriceList
+from tokentail.summaries import BY_DAY, SETTLED, settled
 
 # A stretch of time is read from the widest summary that it fills a unit of; what is left at its ends from the next one.
 _BY_OWNER = (("days", DAY_MS), ("quarters", QUARTER_MS), ("replies", 1))
@@ -47,11 +48,11 @@ WITH RECURSIVE firsts(at_ms) AS (
 SELECT at_ms - at_ms % :rounding_ms FROM firsts WHERE at_ms IS NOT NULL"""
 
 
-_BY_UTC_DAY = """
+_BY_UTC_DAY = f"""
 WITH sums AS (
     SELECT day, model, tier, sum(input) AS i, sum(output) AS o, sum(cache_read) AS r, sum(cache_write_5m) AS w5, sum(cache_write_1h) AS w1,
         sum(replies) AS replies, sum(not_final) AS not_final, sum(web_searches) AS web_searches
-    FROM days GROUP BY day, model, tier
+    FROM {BY_DAY} GROUP BY day, model, tier
 )
 SELECT day, name, prompt_class, speed, geo, service_tier, i, o, r, w5, w1, replies, not_final, web_searches
 FROM sums JOIN names ON names.id = model JOIN tiers ON tiers.id = tier"""
@@ -81,7 +82,7 @@ def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iter
     names = _Names(db, question.by)
     tariff = _tariff(db, prices, names)
     for way in _ways(db, question):
-        places, pieces = _pieces(question.windows, tariff.changes_ms, way.tables)
+        places, pieces = _pieces(question.windows, tariff.changes_ms, way.tables, settled(db) * QUARTER_MS)
         for table, stretches in pieces.items():
             query = _query(table, question.by, tariff, way, only)
             for some in _portions(db, way, stretches):
@@ -91,12 +92,12 @@ def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iter
 
 def days_with_usage(db: sqlite3.Connection) -> list[int]:
     """The UTC days, counted since 1970, that have a reply, ascending."""
-    return [row[0] for row in db.execute("SELECT DISTINCT day FROM days ORDER BY day")]
+    return [row[0] for row in db.execute(f"SELECT DISTINCT day FROM {BY_DAY} ORDER BY day")]
 
 
 def models(db: sqlite3.Connection) -> set[str]:
     """The names of all models that have usage."""
-    return {row[0] for row in db.execute("SELECT name FROM names WHERE id IN (SELECT DISTINCT model FROM days)")}
+    return {row[0] for row in db.execute(f"SELECT name FROM names WHERE id IN (SELECT DISTINCT model FROM {BY_DAY})")}
 
 
 def by_utc_day(db: sqlite3.Connection) -> Iterator[Cell]:
@@ -137,7 +138,7 @@ def _ways(db: sqlite3.Connection, question: Question) -> list[_Way]:
 
 
 def _pieces(
-    windows: Sequence[Window], price_changes_ms: Sequence[int], tables: Sequence[tuple[str, int]]
+    windows: Sequence[Window], price_changes_ms: Sequence[int], tables: Sequence[tuple[str, int]], settled_ms: int
 ) -> tuple[list[tuple[int, int]], dict[str, list[_Stretch]]]:
     """
     Cut the windows where a price changes, and each part of one where the summaries end.
@@ -151,24 +152,26 @@ def _pieces(
         while start < window.end_ms:
             change = bisect_right(price_changes_ms, start)
             end = min(window.end_ms, price_changes_ms[change]) if change < len(price_changes_ms) else window.end_ms
-            _cut(len(places), start, end, tables, pieces)
+            _cut(len(places), start, end, tables, pieces, settled_ms)
             places.append((index, start))
             start = end
     return places, pieces
 
 
-def _cut(piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pieces: Mapping[str, list[_Stretch]]) -> None:
+def _cut(
+    piece: int, start: int, end: int, tables: Sequence[tuple[str, int]], pieces: Mapping[str, list[_Stretch]], settled_ms: int
+) -> None:
     (table, size), *narrower = tables
-    first, beyond = -(-start // size), end // size
+    first, beyond = -(-start // size), (min(end, settled_ms) if narrower else end) // size
     if first >= beyond:
         if start < end:
-            _cut(piece, start, end, narrower, pieces)
+            _cut(piece, start, end, narrower, pieces, settled_ms)
         return
     pieces[table].append((piece, first, beyond))
     if start < first * size:
-        _cut(piece, start, first * size, narrower, pieces)
+        _cut(piece, start, first * size, narrower, pieces, settled_ms)
     if beyond * size < end:
-        _cut(piece, beyond * size, end, narrower, pieces)
+        _cut(piece, beyond * size, end, narrower, pieces, settled_ms)
 
 
 def _portions(db: sqlite3.Connection, way: _Way, stretches: Sequence[_Stretch]) -> Iterator[Sequence[_Stretch]]:
@@ -176,8 +179,9 @@ def _portions(db: sqlite3.Connection, way: _Way, stretches: Sequence[_Stretch]) 
     if not way.quarters:
         yield from [stretches] if stretches else []
         return
-    query = f"SELECT DISTINCT quarter FROM quarters WHERE {way.quarters} ORDER BY quarter"
-    quarters = [row[0] for row in db.execute(query, way.values)]
+    query = f"""SELECT quarter FROM quarters WHERE {way.quarters}
+        UNION SELECT at_ms / {QUARTER_MS} FROM replies WHERE at_ms >= {SETTLED} * {QUARTER_MS}"""
+    quarters = sorted(row[0] for row in db.execute(query, way.values))
     for piece, first, beyond in stretches:
         some = quarters[bisect_left(quarters, first // QUARTER_MS) : bisect_left(quarters, -(-beyond // QUARTER_MS))]
         for _, day in groupby(some, lambda quarter: quarter * QUARTER_MS // DAY_MS):
@@ -192,7 +196,7 @@ class _Tariff(NamedTuple):
 
 
 def _tariff(db: sqlite3.Connection, prices: PriceList, names: _Names) -> _Tariff:
-    used = [names.model(row[0]) for row in db.execute("SELECT DISTINCT model FROM days")]
+    used = [names.model(row[0]) for row in db.execute(f"SELECT DISTINCT model FROM {BY_DAY}")]
 
     def rates(at_ms: int, tier: int) -> tuple[object, ...]:
         prompt_class, speed, geo, service_tier = names.tiers[tier]
