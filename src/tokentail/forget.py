@@ -13,7 +13,7 @@ from tokentail.interned import Interned, pack_numbers, unpack_numbers
 from tokentail.ledger import Ledger
 from tokentail.model import Cell, Tokens
 from tokentail.periods import DAY_MS, QUARTER_MS
-from tokentail.summaries import BY_DAY, summarize, summarize_all
+from tokentail.summaries import every, summarize, summarize_all
 
 MAX_TOLD = 50_000  # changes that are kept for those who follow: of more replies the newest are told to be gone
 MANY_PLACES = 20_000  # sums; from here on all of them are computed anew
@@ -43,7 +43,7 @@ _SWEEP = (
     "DELETE FROM projects WHERE project NOT IN (SELECT project FROM owners)",
     "DELETE FROM forms WHERE id NOT IN (SELECT form FROM replies UNION SELECT form FROM records)",
     f"""DELETE FROM names WHERE id NOT IN (
-        SELECT model FROM {BY_DAY} UNION SELECT version FROM replies UNION SELECT model FROM records UNION SELECT version FROM records
+        {every("model")} UNION SELECT version FROM replies UNION SELECT model FROM records UNION SELECT version FROM records
         UNION SELECT session FROM owners UNION SELECT project FROM owners UNION SELECT agent FROM owners)""",
 )
 

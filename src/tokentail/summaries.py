@@ -27,19 +27,18 @@ SELECT {place}, {owner}, extras.model, extras.tier,
 FROM {replies} CROSS JOIN extras ON extras.reply = replies.id {where}"""
 
 SETTLED = "(SELECT quarter FROM settled)"  # what `settled` gives
-# All replies by UTC day and owner, each in one row of many or by itself.
-BY_DAY = f"""(
-SELECT day, owner, {_COLUMNS} FROM days
-UNION ALL
-SELECT quarter / {_DAY}, owner, {_COLUMNS} FROM quarters WHERE quarter >= {SETTLED} / {_DAY} * {_DAY}
-UNION ALL {
+_BY_DAY = (
+    f"SELECT day, owner, {_COLUMNS} FROM days",
+    f"SELECT quarter / {_DAY} AS day, owner, {_COLUMNS} FROM quarters WHERE quarter >= {SETTLED} / {_DAY} * {_DAY}",
     _FROM_REPLIES.format(
-        place=f"at_ms / {DAY_MS}",
+        place=f"at_ms / {DAY_MS} AS day",
         owner="replies.owner",
         replies="replies",
         where=f"WHERE at_ms >= {SETTLED} * {QUARTER_MS}",
-    )
-})"""
+    ),
+)
+# All replies by UTC day and owner, each in one row of many or by itself.
+BY_DAY = f"({' UNION ALL '.join(_BY_DAY)})"
 
 # CROSS JOIN keeps the order of the loops: for each of the few places that changed, what stands there.
 _TOUCHED = """
@@ -90,6 +89,11 @@ _HOURS_BETWEEN = f"""{_INSERT_HOURS}
 SELECT quarter / {_HOUR} AS hour, {_SUMS} FROM quarters WHERE quarter >= ? AND quarter < ? GROUP BY hour, model, tier"""
 _DAYS_BETWEEN = f"""{_INSERT_DAYS}
 SELECT quarter / {_DAY} AS day, owner, {_SUMS} FROM quarters WHERE quarter >= ? AND quarter < ? GROUP BY day, owner, model, tier"""
+
+
+def every(column: str) -> str:
+    """A query for all values that a column of `BY_DAY` has, each once: quicker than from there."""
+    return " UNION ".join(f"SELECT DISTINCT {column} FROM ({part})" for part in _BY_DAY)
 
 
 def settled(connection: sqlite3.Connection) -> int:

@@ -12,7 +12,7 @@ from tokentail import provenance
 from tokentail.model import Cell, Owner, Tokens, Usage, Window
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 from tokentail.prices import PriceList
-from tokentail.summaries import BY_DAY, SETTLED, settled
+from tokentail.summaries import BY_DAY, SETTLED, every, settled
 
 # A stretch of time is read from the widest summary that it fills a unit of; what is left at its ends from the next one.
 _BY_OWNER = (("days", DAY_MS), ("quarters", QUARTER_MS), ("replies", 1))
@@ -92,12 +92,12 @@ def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iter
 
 def days_with_usage(db: sqlite3.Connection) -> list[int]:
     """The UTC days, counted since 1970, that have a reply, ascending."""
-    return [row[0] for row in db.execute(f"SELECT DISTINCT day FROM {BY_DAY} ORDER BY day")]
+    return [row[0] for row in db.execute(f"{every('day')} ORDER BY day")]
 
 
 def models(db: sqlite3.Connection) -> set[str]:
     """The names of all models that have usage."""
-    return {row[0] for row in db.execute(f"SELECT name FROM names WHERE id IN (SELECT DISTINCT model FROM {BY_DAY})")}
+    return {row[0] for row in db.execute(f"SELECT name FROM names WHERE id IN ({every('model')})")}
 
 
 def by_utc_day(db: sqlite3.Connection) -> Iterator[Cell]:
@@ -196,7 +196,7 @@ class _Tariff(NamedTuple):
 
 
 def _tariff(db: sqlite3.Connection, prices: PriceList, names: _Names) -> _Tariff:
-    used = [names.model(row[0]) for row in db.execute(f"SELECT DISTINCT model FROM {BY_DAY}")]
+    used = [names.model(row[0]) for row in db.execute(every("model"))]
 
     def rates(at_ms: int, tier: int) -> tuple[object, ...]:
         prompt_class, speed, geo, service_tier = names.tiers[tier]
