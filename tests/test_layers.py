@@ -20,7 +20,7 @@ ROWS = (
     ("ledger", "salvage", "provenance", "leader"),
     ("forget", "passes"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "census", "recount", "totals"),
-    ("workers", "carryover", "commits", "checkpoints"),
+    ("workers", "carryover", "commits", "checkpoints", "sweep"),
     ("backlog", "renewal", "following"),
     ("coordinator", "reports", "verify"),
     ("fleet", "feed", "parallel", "backup", "export", "status"),

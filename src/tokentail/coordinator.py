@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokentail.following import OpenWatcher, Pace
     from tokentail.parser import IncrementalParser
     from tokentail.renewal import Renewed, Tell
+    from tokentail.sweep import Sweep
 
 NOTES_EVERY_S = 1.0  # how often a process that follows writes down what its passes cost
 HEARTBEAT_S = 5.0  # and that it looked, when it found nothing
@@ -245,6 +246,12 @@ class UpdateCoordinator:
                 break
             found.append(fresh)
         return Listing(found, [])
+
+    def sweep(self) -> Sweep:
+        """A look at all places that lets others have their turn."""
+        from tokentail.sweep import Sweep  # a report does without
+
+        return Sweep(self.source, self._tracker)
 
     def heard(self) -> Update:
         """What other processes have committed since the update before; no file is looked at."""

@@ -15,6 +15,7 @@ from tokentail.leader import Leadership, Seen
 from tokentail.model import Listing, Live, Update
 from tokentail.sources import LocalFolders
 from tokentail.sources.local import is_log_name
+from tokentail.sweep import Sweep
 from tokentail.watcher import FileWatcher, Hints
 from tokentail.watcher import Pace as WatchPace
 
@@ -83,6 +84,9 @@ class Looking(Protocol):
     def next_pending(self, most_bytes: int) -> Listing:
         """Those of them which were written last, as they are now, about so many bytes."""
 
+    def sweep(self) -> Sweep:
+        """A look at all places that lets others have their turn."""
+
     def heard(self) -> Update:
         """What others have committed."""
 
@@ -121,6 +125,7 @@ class _Leader:
         self._stop = stop
         self._pace = pace
         self._rescan_due = self._idle_due = self._look_due = 0.0
+        self._sweep: Sweep | None = None
 
     def updates(self) -> Iterator[Update]:
         source, path = self._looking.source, self._looking.store_path
@@ -140,9 +145,9 @@ class _Leader:
 
     def _turn(self, watcher: FileWatcher) -> Iterator[Update]:
         """Wait for hints and look; of a backlog a slice."""
-        hints = watcher.wait(0.0 if self._looking.pending else self._wait_s())
+        hints = watcher.wait(0.0 if self._looking.pending or self._sweep else self._wait_s())
         now = time.monotonic()
-        if hints.lost or now >= self._rescan_due or self._looking.is_wanted():
+        if hints.lost or self._looking.is_wanted():
             yield self._look(None, hints)
         elif hints.files or hints.trees:
             yield self._look(self._looking.source.list_below(hints.files, hints.trees), hints)
@@ -154,16 +159,25 @@ class _Leader:
                 yield self._look(Listing([], []), hints)
             else:
                 yield self._told(self._looking.heard(), hints)
+        if now >= self._rescan_due:
+            yield from self._swept(hints)
+
+    def _swept(self, hints: Hints) -> Iterator[Update]:
+        """Look at all places, a slice a turn: whoever writes a line meanwhile does not wait for ten thousand files."""
+        self._sweep = self._sweep or self._looking.sweep()
+        if self._sweep.go_on():
+            yield self._look(self._sweep.outcome(), hints, ends_sweep=True)
 
     def _wait_s(self) -> float:
         due = min(self._rescan_due, self._idle_due) - time.monotonic()
         return max(min(due, self._pace.stop_within_s), 0.0)
 
-    def _look(self, only: Listing | None, hints: Hints, *, most_bytes: int = SLICE_BYTES) -> Update:
+    def _look(self, only: Listing | None, hints: Hints, *, most_bytes: int = SLICE_BYTES, ends_sweep: bool = False) -> Update:
         update = self._looking.look(only, most_bytes=most_bytes)
         now = time.monotonic()
         self._look_due = now + LOOKS_IN_IDLING * self._pace.idle_every_s
-        if only is None:
+        if only is None or ends_sweep:
+            self._sweep = None
             self._rescan_due = now + (self._pace.in_calm_every_s if hints.proven else self._pace.in_doubt_every_s)
         if not hints.proven or update.problems:  # what cannot be read now may be soon, and nothing need tell of it
             self._rescan_due = min(self._rescan_due, now + self._pace.in_doubt_every_s)

@@ -54,6 +54,15 @@ class FileTracker:
         self._lives[life.id] = self._by_path[life.file.path] = life
         self._by_inode.setdefault((life.file.device, life.file.inode), []).append(life.id)
 
+    def standing(self, path: str) -> LogFile | None:
+        """The file that is known to stand there, as it was last seen."""
+        life = self._by_path.get(path)
+        return life.file if life is not None and life.state == "live" else None
+
+    def standing_paths(self) -> set[str]:
+        """Where files are known to stand."""
+        return {path for path, life in self._by_path.items() if life.state == "live"}
+
     def check_changes(self, only: Listing | None = None) -> Iterator[Change]:
         """
         Every file that is new or differs in size, times, inode or path from what is known.

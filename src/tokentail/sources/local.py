@@ -15,6 +15,7 @@ from tokentail.sources.handles import Handles
 
 is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?\Z").search
 _VANISHED = (errno.ENOENT, errno.ENOTDIR)
+_STEP = 256  # entries
 
 
 _Entries = AbstractContextManager[Iterator[os.DirEntry[str]]]
@@ -59,6 +60,22 @@ class LocalFolders:
         for root in self._roots:
             _search(root, found, problems, self._scan)
         return Listing([found[path] for path in sorted(found)], problems)
+
+    def differing(self, known: Callable[[str], LogFile | None]) -> Iterator[tuple[list[str], list[str]]]:
+        """
+        Walk through all folders, some entries a step, and only compare what stands there with the file that is known to.
+
+        Each step gives the places that are as known, and those that are not; so is a folder that cannot be read.
+        """
+        for root in self._roots:
+            folders = [root]
+            while folders:
+                folder = folders.pop()
+                try:
+                    yield from _compare(folder, folders, known, self._handles.with_room)
+                except OSError as error:
+                    if error.errno not in _VANISHED:
+                        yield [], [folder]
 
     def _scan(self, folder: str) -> _Entries:
         return self._handles.with_room(lambda: os.scandir(folder))
@@ -158,6 +175,48 @@ def _search(root: str, found: dict[str, LogFile], problems: list[Problem], scan:
         except OSError as error:
             if error.errno not in _VANISHED:
                 problems.append(Problem(f"{root}/{folder}".rstrip("/"), error.strerror or str(error)))
+
+
+def _compare(
+    folder: str, folders: list[str], known: Callable[[str], LogFile | None], with_room: Callable[[Callable[[], int]], int]
+) -> Iterator[tuple[list[str], list[str]]]:
+    """A step of `differing` or several; the folders that it finds are added to `folders`."""
+    same: list[str] = []
+    odd: list[str] = []
+    prefix = f"{folder.rstrip('/')}/"
+    # From the folder's descriptor: the way there is not gone once more for each of its files.
+    handle = with_room(lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW))
+    try:
+        with os.scandir(handle) as entries:
+            for count, entry in enumerate(entries, 1):
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(prefix + name)
+                elif is_log_name(name):
+                    (same if _is_as_known(prefix + name, entry, known) else odd).append(prefix + name)
+                if count % _STEP == 0:
+                    yield same, odd
+                    same, odd = [], []
+        yield same, odd
+    finally:
+        os.close(handle)
+
+
+def _is_as_known(path: str, entry: os.DirEntry[str], known: Callable[[str], LogFile | None]) -> bool:
+    file = known(path)
+    if file is None:
+        return False
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns, status.st_dev) == (
+        file.mtime_ns,
+        file.size_bytes,
+        file.inode,
+        file.ctime_ns,
+        file.device,
+    )
 
 
 def _take_place(root: str, relative: str, found: dict[str, LogFile], problems: list[Problem]) -> None:
