@@ -173,8 +173,7 @@ def _search(root: str, found: dict[str, LogFile], problems: list[Problem], scan:
                     elif is_log_name(entry.name):
                         _take(root, folder + entry.name, entry, found, problems)
         except OSError as error:
-            if error.errno not in _VANISHED:
-                problems.append(Problem(f"{root}/{folder}".rstrip("/"), error.strerror or str(error)))
+            _note(f"{root}/{folder}".rstrip("/"), error, problems)
 
 
 def _compare(
@@ -221,36 +220,40 @@ def _is_as_known(path: str, entry: os.DirEntry[str], known: Callable[[str], LogF
 
 def _take_place(root: str, relative: str, found: dict[str, LogFile], problems: list[Problem]) -> None:
     """Like `_take`, for a place that no listing led to."""
-    place = f"{root.rstrip('/')}/{relative}"
-    if is_log_name(place):
-        _take(root, relative, _Place(place), found, problems)
+    path = place = f"{root.rstrip('/')}/{relative}"
+    if not is_log_name(place):
+        return
+    try:
+        status = os.lstat(place)
+        if stat.S_ISLNK(status.st_mode):
+            path = os.path.realpath(place)
+            status = os.stat(path)
+    except OSError as error:
+        _note(path, error, problems)
+    else:
+        _keep(path, place, root, relative, status, found)
 
 
-class _Place:
-    """A place, as `os.scandir` would give it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def is_symlink(self) -> bool:
-        return os.path.islink(self._path)
-
-    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
-        return os.stat(self._path, follow_symlinks=follow_symlinks)
-
-
-def _take(root: str, relative: str, entry: os.DirEntry[str] | _Place, found: dict[str, LogFile], problems: list[Problem]) -> None:
+def _take(root: str, relative: str, entry: os.DirEntry[str], found: dict[str, LogFile], problems: list[Problem]) -> None:
     path = place = f"{root.rstrip('/')}/{relative}"
     try:
         if entry.is_symlink():
-            path = os.path.realpath(path)
+            path = os.path.realpath(place)
             status = os.stat(path)
         else:
             status = entry.stat(follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _VANISHED:
-            problems.append(Problem(path, error.strerror or str(error)))
-        return
+        _note(path, error, problems)
+    else:
+        _keep(path, place, root, relative, status, found)
+
+
+def _note(path: str, error: OSError, problems: list[Problem]) -> None:
+    if error.errno not in _VANISHED:
+        problems.append(Problem(path, error.strerror or str(error)))
+
+
+def _keep(path: str, place: str, root: str, relative: str, status: os.stat_result, found: dict[str, LogFile]) -> None:
     if stat.S_ISREG(status.st_mode) and (path not in found or _is_better(place, found[path])):
         found[path] = _log_file(path, root, relative, status)
 
