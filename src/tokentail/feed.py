@@ -18,9 +18,16 @@ from tokentail.reports.as_json import feed_json
 from tokentail.totals import counts_of
 
 
-def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *, since_ms: int | None, stop: threading.Event) -> int:
+def run(
+    coordinator: UpdateCoordinator,
+    write: Callable[[ReplyChange], None],
+    *,
+    since_ms: int | None,
+    stop: threading.Event,
+    flush: Callable[[], None] = lambda: None,
+) -> int:
     """
-    Write changes as they are committed, until `stop` is set.
+    Write changes as they are committed, until `stop` is set; `flush` is called after those of each commit.
 
     With `since_ms` the replies from then on come first, as new. The word `ready` goes to stderr once the
     watches stand and all that was there is committed.
@@ -36,10 +43,14 @@ def run(coordinator: UpdateCoordinator, write: Callable[[ReplyChange], None], *,
             first = False
             for reply in queries.replies_since(coordinator.db, since_ms) if since_ms is not None else ():
                 write(ReplyChange(0, "new", reply.key, reply))
+            flush()
             print("ready", file=sys.stderr, flush=True)
         elif not first:
-            for change in update.changes:
+            changes = update.changes
+            for change in changes:
                 write(change)
+            if changes:
+                flush()
         for problem in update.problems:
             if problem not in told:
                 text.warn(f"cannot read {problem.where}: {problem.why}")

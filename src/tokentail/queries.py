@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 from tokentail import merge
 from tokentail.interned import COLUMNS, Interned
-from tokentail.model import Cell, Record, Reply, ReplyChange, Tokens
+from tokentail.model import Cell, Owner, Record, Reply, ReplyChange, Tokens
 from tokentail.periods import DAY_MS
 
 _REPLY_COLUMNS = ", ".join(("id", "key", *COLUMNS))
@@ -20,6 +20,19 @@ FROM replies WHERE at_ms >= ?1 AND at_ms < ?2 GROUP BY minute, model, tier
 UNION ALL
 SELECT at_ms / 60000 AS minute, extras.model, extras.tier, {_MINUTE_SUMS.format("extras")}, 0, 0, 0
 FROM replies JOIN extras ON extras.reply = replies.id WHERE at_ms >= ?1 AND at_ms < ?2 GROUP BY minute, extras.model, extras.tier"""
+
+# With all names in words at once: a look-up of each from here would take twice as long, and be most of what a line costs a reader.
+_CHANGES = """
+SELECT seq, event, changes.key,
+    request_id, sidechain, replies.at_ms, models.name, versions.name, input, output, cache_read, cache_write_5m, cache_write_1h,
+    thinking, forms.form, flags, stopped, final, web_searches, copied, subagent, sessions.name, projects.name, agents.name
+FROM changes
+LEFT JOIN replies ON replies.key = changes.key
+LEFT JOIN names AS models ON models.id = model LEFT JOIN names AS versions ON versions.id = version
+LEFT JOIN forms ON forms.id = replies.form LEFT JOIN owners ON owners.id = owner
+LEFT JOIN names AS sessions ON sessions.id = session LEFT JOIN names AS projects ON projects.id = project
+LEFT JOIN names AS agents ON agents.id = agent
+WHERE seq > ? AND seq <= ? ORDER BY seq"""
 
 # The + keeps the query on the index by time, which gives the order.
 _OF_MODELS = "+model IN (SELECT id FROM names WHERE name IN (SELECT value FROM json_each(?)))"
@@ -110,19 +123,17 @@ def changes_between(db: sqlite3.Connection, after: int, until: int) -> list[Repl
 
     Replies that are gone come last.
     """
-    events: dict[str, tuple[int, str]] = {}
-    for number, event, key in db.execute("SELECT seq, event, key FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq", (after, until)):
+    events: dict[str, tuple[int, str, list[Any]]] = {}
+    for number, event, key, *row in db.execute(_CHANGES, (after, until)):
         known = events.get(key)
         is_new = known is not None and known[1] == "new"
         if is_new and event == "gone":
             del events[key]  # this reader never heard of it
         else:
-            events[key] = number, "new" if is_new else event  # however often it grew on the way
-    interned, query = Interned(db, ()), f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key = ?"
-    found = {reply.key: reply for key in events for reply in _replies_of(interned, db.execute(query, (key,)))}
+            events[key] = number, "new" if is_new else event, row  # however often it grew on the way
     changes = []
-    for key, (number, event) in events.items():
-        reply = found.get(key)
+    for key, (number, event, row) in events.items():
+        reply = _reply_in_words(key, row) if row[0] is not None else None
         changes.append(ReplyChange(number, event if reply is not None and event != "gone" else _lost(event, reply), key, reply))
     return sorted(changes, key=lambda change: (change.reply is None, change.reply.at_ms if change.reply else 0, change.key))
 
@@ -168,6 +179,17 @@ class _Names:
         replies, not_final, web_searches = sums[5:]
         name, tokens = self._interned.text(model), Tokens(*sums[:5])
         return Cell(utc_day * DAY_MS, name, "", prompt_class, speed, geo, service_tier, tokens, replies, not_final, web_searches)
+
+
+def _reply_in_words(key: str, row: Sequence[Any]) -> Reply:
+    """The reply of a row of `_CHANGES`."""
+    request_id, sidechain, at_ms, model, version, i, o, r, w5, w1, thinking, form, flags, stopped, final, searches, *owner = row
+    copied, subagent, *names = owner
+    record = Record(
+        *(merge.group_of_key(key), request_id, bool(sidechain), at_ms, model, version, Tokens(i, o, r, w5, w1), thinking, form),
+        *(flags, bool(stopped), bool(final), searches, Owner(bool(copied), bool(subagent), *names)),
+    )
+    return merge.reply(key, record)
 
 
 def _replies(db: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Reply]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from datetime import datetime
 
 from tokentail import periods
@@ -32,4 +33,4 @@ def run(args: argparse.Namespace) -> int:
     lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
     write = lines.json if args.json else lines.text
     with options.stopping(coordinator) as stop, contextlib.closing(coordinator):
-        return feed.run(coordinator, lambda change: print(write(change), flush=True), since_ms=since_ms, stop=stop)
+        return feed.run(coordinator, lambda change: print(write(change)), since_ms=since_ms, stop=stop, flush=sys.stdout.flush)

@@ -12,6 +12,7 @@ from tokentail.totals import counts_of
 
 REPORT_SCHEMA = "tokentail/report/1"
 FEED_SCHEMA = "tokentail/feed/1"
+_on_one_line = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one for each line
 # The first key of a row names it.
 ROW_NAMES = {
     "daily": "day",
@@ -77,7 +78,7 @@ def feed_json(change: ReplyChange, prices: PriceList) -> str:
         owner = reply.owner
         line |= {"id": reply.id, "at": at, "session": owner.session, "project": owner.project, "agent": owner.agent, "model": reply.model}
         line |= counts_of(reply, prices)._asdict()
-    return json.dumps(line, separators=(",", ":"))
+    return _on_one_line(line)
 
 
 def _facts(about: SessionFacts | ProjectFacts | BlockFacts | None) -> dict[str, object]:
