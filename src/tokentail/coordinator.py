@@ -31,7 +31,7 @@ NOTES_EVERY_S = 1.0  # how often a process that follows writes down what its pas
 HEARTBEAT_S = 5.0  # and that it looked, when it found nothing
 LEFT_EVERY_S = 5.0  # how often who leads looks whether a log that it has open has gone without an event
 BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
-MOST_PENDING_FILES = 200  # that are read at once while others wait
+MOST_PENDING_FILES = 500  # that are read at once while others wait
 WAIT_S = 10.0  # for another process's pass
 
 Answer = TypeVar("Answer")
