@@ -12,11 +12,12 @@ from typing import Self
 from tokentail import database
 
 EVERY_S = 1.0
+IDLE_EVERY_S = 4.0  # while nothing is written: to wake for nothing is a third of what idling costs
 
 
 class Checkpoints:
     """
-    A thread with a connection of its own, which checkpoints once a second.
+    A thread with a connection of its own, which checkpoints once a second while something is written.
 
     A checkpoint copies up to megabytes and syncs them to the disk. Done by the connection that commits, now and then a commit
     would take as long.
@@ -38,10 +39,12 @@ class Checkpoints:
 
     def _run(self) -> None:
         before: object = None
-        while not self._stop.wait(self._every_s):
+        wait_s = self._every_s
+        while not self._stop.wait(wait_s):
             now = self._written()
+            wait_s = min(2 * wait_s, IDLE_EVERY_S)
             if now != before:
-                before = now
+                before, wait_s = now, self._every_s
                 # A store that is damaged, replaced or on a full disk is the business of who commits to it.
                 with contextlib.suppress(sqlite3.DatabaseError):
                     database.checkpoint(self._path)

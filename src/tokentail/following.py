@@ -22,6 +22,7 @@ from tokentail.watcher import Pace as WatchPace
 FIRST_BYTES = 700_000_000  # of what was there are read at once, by two processes: nobody has been promised anything yet
 SLICE_BYTES = 1 << 20  # of the rest, and of a backlog that comes later; between two slices whatever is live is read
 
+MOST_SPARED = 4  # safety looks in a row; the next one we do ourselves, whatever the watcher does
 LOOKS_IN_IDLING = 5  # every so many idle updates one looks: at what left, at what others changed
 
 
@@ -125,7 +126,10 @@ class _Leader:
         self._stop = stop
         self._pace = pace
         self._rescan_due = self._idle_due = self._look_due = 0.0
+        self._watcher: FileWatcher
         self._sweep: Sweep | None = None
+        self._spared = self._sweeps_known = 0
+        self._has_problems = False  # there were some since the last look at all places
 
     def updates(self) -> Iterator[Update]:
         source, path = self._looking.source, self._looking.store_path
@@ -133,19 +137,20 @@ class _Leader:
         try:
             with self._open_watcher(source.roots, canary, self._pace.watch) as watcher, Checkpoints(path):
                 # Watched first and listed then: what one of the two misses the other one sees.
+                self._watcher = watcher
                 self._looking.wake = watcher.wake
                 hints = watcher.wait(self._pace.idle_every_s)
                 update = self._look(None, hints, most_bytes=FIRST_BYTES)
                 self._looking.lead(True)  # before we say that we are there: the first line would wait for what it imports
                 yield update
                 while not self._stop.is_set():
-                    yield from self._turn(watcher)
+                    yield from self._turn()
         finally:
             self._looking.lead(False)
 
-    def _turn(self, watcher: FileWatcher) -> Iterator[Update]:
+    def _turn(self) -> Iterator[Update]:
         """Wait for hints and look; of a backlog a slice."""
-        hints = watcher.wait(0.0 if self._looking.pending or self._sweep else self._wait_s())
+        hints = self._watcher.wait(0.0 if self._looking.pending or self._sweep else self._wait_s())
         now = time.monotonic()
         if hints.lost or self._looking.is_wanted():
             yield self._look(None, hints)
@@ -159,8 +164,19 @@ class _Leader:
                 yield self._look(Listing([], []), hints)
             else:
                 yield self._told(self._looking.heard(), hints)
-        if now >= self._rescan_due:
+        if now >= self._rescan_due and not self._is_spared(hints):
             yield from self._swept(hints)
+
+    def _is_spared(self, hints: Hints) -> bool:
+        """The watcher has looked at all places itself since the safety look before, so another one would be for nothing."""
+        if self._sweep is not None or self._has_problems or self._spared >= MOST_SPARED or self._watcher.sweeps == self._sweeps_known:
+            return False
+        self._spared, self._sweeps_known = self._spared + 1, self._watcher.sweeps
+        self._rescan_due = time.monotonic() + self._rescan_every_s(hints)
+        return True
+
+    def _rescan_every_s(self, hints: Hints) -> float:
+        return self._pace.in_calm_every_s if hints.proven else self._pace.in_doubt_every_s
 
     def _swept(self, hints: Hints) -> Iterator[Update]:
         """Look at all places, a slice a turn: whoever writes a line meanwhile does not wait for ten thousand files."""
@@ -178,7 +194,10 @@ class _Leader:
         self._look_due = now + LOOKS_IN_IDLING * self._pace.idle_every_s
         if only is None or ends_sweep:
             self._sweep = None
-            self._rescan_due = now + (self._pace.in_calm_every_s if hints.proven else self._pace.in_doubt_every_s)
+            self._spared, self._sweeps_known = 0, self._watcher.sweeps
+            self._has_problems = False
+            self._rescan_due = now + self._rescan_every_s(hints)
+        self._has_problems |= bool(update.problems)
         if not hints.proven or update.problems:  # what cannot be read now may be soon, and nothing need tell of it
             self._rescan_due = min(self._rescan_due, now + self._pace.in_doubt_every_s)
         return self._told(update, hints)

@@ -114,6 +114,12 @@ class FileWatcher:
                 return Hints(files, trees, lost, *self._status())
             self._selector.select(max(0.0, min(until - clock(), pause)))
 
+    @property
+    def sweeps(self) -> int:
+        """Changes whenever it has looked at everything itself, and told what it found."""
+        watch = self._stand_in or (self._attempt.watch if self._attempt is not None else None)
+        return watch.sweeps if watch is not None else 0
+
     def wake(self) -> None:
         """Let `wait` come back. May be called by any thread and by a signal handler."""
         self._box.wake()

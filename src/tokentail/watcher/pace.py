@@ -32,7 +32,7 @@ class Pace(NamedTuple):
     folders_every_s: float = 0.5
     sweep_in_doubt_s: float = 10.0
     sweep_in_calm_s: float = 60.0
-    most_share: float = 0.01
+    most_share: float = 0.006
     canary_every_s: float = 15.0
     answer_within_s: float = 1.0
     grace_s: float = 1.0

@@ -139,6 +139,11 @@ class Watch:
         self._hear(folder)
         self._due = float("-inf")
 
+    @property
+    def sweeps(self) -> int:
+        """How often it has looked at everything."""
+        return self._poller.sweeps_done
+
     def covered(self, folder: str) -> None:
         self._box.dirty_tree(folder)
         self._due = float("-inf")
