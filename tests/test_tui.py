@@ -359,3 +359,17 @@ async def test_error_of_the_engine_ends_the_screen(tmp_path: Path) -> None:
 
     assert app.return_code == 1
     assert "cannot" in str(follower.error)
+
+
+async def test_a_store_that_cannot_be_written_does_not_end_the_screen(tmp_path: Path) -> None:
+    """It is named, what is there stays, and what was written meanwhile is shown when it is over."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        lock = tmp_path / "store.db.lock"
+        lock.unlink()
+        lock.mkdir()
+        with (at_desk.logs / LOG).open("ab") as log:
+            log.write(reply(30))
+        await at_desk.until(lambda: "cannot write the store" in at_desk.text)
+        assert "1 reply" in at_desk.text
+        lock.rmdir()
+        await at_desk.until(lambda: "2 replies" in at_desk.text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tokentail import database, queries
-from tokentail.errors import StoreBusyError, StoreError
+from tokentail.errors import StoreBlockedError, StoreBusyError, StoreError
 from tokentail.lateness import Lateness
 from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
 from tokentail.passes import PassCounter
@@ -131,6 +131,9 @@ class UpdateCoordinator:
                 raise
             degraded.append(f"{error}; shown is what it had committed")
             load_changes, files_checked = self._changes_from(self._store), 0
+        except StoreBlockedError:
+            self._forget_reads()
+            raise
         metrics = counted.metrics(files_checked, time.perf_counter() - began)
         problems = [*self._tracker.problems, *counted.problems]
         return Update(int(started * 1000), metrics, problems, degraded, load_changes)
@@ -321,7 +324,10 @@ class UpdateCoordinator:
             metrics, self._unwritten = self._unwritten, None
             late_ms = self.late_ms
             late = {"late_p50_ms": round(late_ms[0], 3), "late_p99_ms": round(late_ms[1], 3)} if late_ms else {}
-            self._store.add_pass(self._noted_at_ms, {**metrics._asdict(), **late}, idle=metrics.is_idle)
+            try:
+                self._store.add_pass(self._noted_at_ms, {**metrics._asdict(), **late}, idle=metrics.is_idle)
+            except StoreBlockedError:  # what it is about was committed; it is written when there is room
+                self._unwritten = metrics
 
     def _read_left_behind(self, store: Store, thorough: bool, counted: PassCounter) -> None:
         """The rest of logs that were deleted or moved away while we had them open; before anything that stands at their places now."""
@@ -376,6 +382,11 @@ class UpdateCoordinator:
             if self._progress is not None:
                 self._progress(done, total)
 
+    def _forget_reads(self) -> None:
+        """What was read could not be kept: the next pass goes by what the store knows."""
+        self._known_version = -1
+        self.source.take_back()
+
     def _ready_store(self) -> Store:
         """The open store, with a tracker that knows what it knows."""
         if self._store is not None and _identity(self.store_path) != self._opened:
@@ -406,8 +417,9 @@ class UpdateCoordinator:
         """Start a new store with what can still be read of a damaged one; the pass that follows re-derives the rest."""
         from tokentail import renewal  # hardly ever needed, as below
 
-        self.close()
-        self._seen_change = None  # changes are numbered anew
+        if database.is_damaged(error):
+            self.close()
+            self._seen_change = None  # changes are numbered anew
         degraded.append(renewal.replace_damaged(self.store_path, self._open, error, self._clock))
         return self._ready_store()
 

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tokentail.digest import hex_digest
-from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
+from tokentail.errors import StoreBlockedError, StoreBusyError, StoreError, StoreNewerError
 
 SCHEMA_VERSION = 4
 _SCHEMA = Path(__file__).with_name("schema.sql")
@@ -118,9 +118,9 @@ def checkpoint(path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
-def cannot_write(path: Path, error: Exception) -> StoreError:
+def cannot_write(path: Path, error: Exception) -> StoreBlockedError:
     """What to tell a person whose store cannot be written."""
-    return StoreError(
+    return StoreBlockedError(
         f"cannot write the store {path}: {error} (nothing that was counted before is lost; "
         "free space or make the folder writable, set TOKENTAIL_HOME, or use --no-store)"
     )
@@ -129,6 +129,11 @@ def cannot_write(path: Path, error: Exception) -> StoreError:
 def is_damaged(error: sqlite3.DatabaseError) -> bool:
     """Does the error mean that the file's content is broken, and not that the disk is full or the file locked?"""
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def may_pass(error: sqlite3.DatabaseError) -> bool:
+    """Does the error mean that the disk is full, may not be written or fails, and not that the store is of no use?"""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def wipe(connection: sqlite3.Connection, path: Path) -> None:

@@ -5,6 +5,7 @@ TokentailError            1  something could not be read or written
 ├── SourceError           1  a log file or folder could not be read
 ├── StoreError            1  the store could not be opened, read or written
 │   ├── StoreNewerError   1  written by a newer tokentail
+│   ├── StoreBlockedError 1  it cannot be written at this moment, and that may pass
 │   └── StoreBusyError    1  another process holds it
 └── UsageError            2  the command's words are off
     └── ConfigError       2  the file of settings cannot be used
@@ -32,6 +33,10 @@ class StoreError(TokentailError):
 
 class StoreNewerError(StoreError):
     """The store was written by a newer tokentail; this one leaves it alone."""
+
+
+class StoreBlockedError(StoreError):
+    """The store cannot be written at this moment: a full disk, no permission. Nothing that was counted before is lost."""
 
 
 class StoreBusyError(StoreError):

@@ -11,8 +11,10 @@ from typing import NamedTuple, Protocol
 
 from tokentail.checkpoints import Checkpoints
 from tokentail.commits import Commits
+from tokentail.errors import StoreBlockedError
 from tokentail.leader import Leadership, Seen
 from tokentail.model import Listing, Live, Update
+from tokentail.patience import LONGEST_PAUSE_S, Patience
 from tokentail.sources import LocalFolders
 from tokentail.sources.local import is_log_name
 from tokentail.sweep import Sweep
@@ -37,6 +39,7 @@ class Pace(NamedTuple):
         stop_within_s: how long a stop may go unnoticed where nobody calls `wake`.
         succeed_every_s: how often those who read try to take the lead.
         silent_after_s: how long who leads may say nothing before the others name it and look at the logs themselves.
+        retry_at_most_s: between two attempts to write a store that cannot be written.
         watch: the watcher's own.
     """
 
@@ -46,6 +49,7 @@ class Pace(NamedTuple):
     stop_within_s: float = 0.9
     succeed_every_s: float = 0.25
     silent_after_s: float = 3.0
+    retry_at_most_s: float = LONGEST_PAUSE_S
     watch: WatchPace = WatchPace()
 
 
@@ -103,15 +107,22 @@ def follow(looking: Looking, stop: threading.Event, pace: Pace, open_watcher: Op
     Updates until `stop` is set, whether we lead or another process does.
 
     The first one comes when the watches stand and what was there is committed or on its way (see `Update.catching_up`); then one
-    whenever something was found or heard, and one a second all the same.
+    whenever something was found or heard, and one a second all the same. From then on a store that cannot be written is waited for.
+
+    Raises:
+        StoreError: there is nothing to show: the store cannot be opened or written; or it is of no use to us any longer.
     """
     leadership = Leadership(looking.store_path)
+    is_first = True
     try:
         while not stop.is_set():
-            if leadership.try_take():
-                yield from _Leader(looking, leadership, stop, pace, open_watcher).updates()
-            else:
-                yield from _Reader(looking, leadership, stop, pace).updates()
+            role = (
+                _Leader(looking, leadership, stop, pace, open_watcher)
+                if leadership.try_take()
+                else _Reader(looking, leadership, stop, pace)
+            )
+            yield from role.updates(is_first=is_first)
+            is_first = False
     finally:
         leadership.release()
 
@@ -125,13 +136,15 @@ class _Leader:
         self._leadership = leadership
         self._stop = stop
         self._pace = pace
+        self._patience = Patience(stop, idle_every_s=pace.idle_every_s, longest_pause_s=pace.retry_at_most_s)
+        self._hints: Hints  # the latest
         self._rescan_due = self._idle_due = self._look_due = 0.0
         self._watcher: FileWatcher
         self._sweep: Sweep | None = None
         self._spared = self._sweeps_known = 0
         self._has_problems = False  # there were some since the last look at all places
 
-    def updates(self) -> Iterator[Update]:
+    def updates(self, *, is_first: bool) -> Iterator[Update]:
         source, path = self._looking.source, self._looking.store_path
         canary = path.with_name(f"{path.name}.watch") / "canary"
         try:
@@ -139,56 +152,77 @@ class _Leader:
                 # Watched first and listed then: what one of the two misses the other one sees.
                 self._watcher = watcher
                 self._looking.wake = watcher.wake
-                hints = watcher.wait(self._pace.idle_every_s)
-                update = self._look(None, hints, most_bytes=FIRST_BYTES)
-                self._looking.lead(True)  # before we say that we are there: the first line would wait for what it imports
-                yield update
+                self._wait(self._pace.idle_every_s)
+                try:
+                    update = self._look(None, most_bytes=FIRST_BYTES)
+                except StoreBlockedError as error:
+                    if is_first:
+                        raise
+                    yield from self._outlast(error)
+                    self._looking.lead(True)
+                else:
+                    self._looking.lead(True)  # before we say that we are there: the first line would wait for what it imports
+                    yield update
                 while not self._stop.is_set():
-                    yield from self._turn()
+                    try:
+                        yield from self._turn()
+                    except StoreBlockedError as error:
+                        yield from self._outlast(error)
         finally:
             self._looking.lead(False)
 
+    def _wait(self, timeout_s: float) -> Hints:
+        self._hints = self._watcher.wait(timeout_s)
+        return self._hints
+
+    def _outlast(self, error: StoreBlockedError) -> Iterator[Update]:
+        """Until the store can be written; hints that come meanwhile are dropped, since all places are looked at then."""
+        return self._patience.outlast(
+            error,
+            look=lambda: self._look(None),
+            hear=lambda: self._told(self._looking.heard()),
+            wait=lambda timeout_s: self._wait(min(timeout_s, self._pace.stop_within_s)),
+        )
+
     def _turn(self) -> Iterator[Update]:
         """Wait for hints and look; of a backlog a slice."""
-        hints = self._watcher.wait(0.0 if self._looking.pending or self._sweep else self._wait_s())
+        hints = self._wait(0.0 if self._looking.pending or self._sweep else self._wait_s())
         now = time.monotonic()
         if hints.lost or self._looking.is_wanted():
-            yield self._look(None, hints)
+            yield self._look(None)
         elif hints.files or hints.trees:
-            yield self._look(self._looking.source.list_below(hints.files, hints.trees), hints)
+            yield self._look(self._looking.source.list_below(hints.files, hints.trees))
         elif self._looking.pending:
-            yield self._look(self._looking.next_pending(SLICE_BYTES), hints)
+            yield self._look(self._looking.next_pending(SLICE_BYTES))
         elif now >= self._idle_due:
             # To hear whether others have committed costs a fifth of a look at nothing, which is most of what idling costs.
-            if now >= self._look_due:
-                yield self._look(Listing([], []), hints)
-            else:
-                yield self._told(self._looking.heard(), hints)
-        if now >= self._rescan_due and not self._is_spared(hints):
-            yield from self._swept(hints)
+            yield self._look(Listing([], [])) if now >= self._look_due else self._told(self._looking.heard())
+        if now >= self._rescan_due and not self._is_spared():
+            yield from self._swept()
 
-    def _is_spared(self, hints: Hints) -> bool:
+    def _is_spared(self) -> bool:
         """The watcher has looked at all places itself since the safety look before, so another one would be for nothing."""
         if self._sweep is not None or self._has_problems or self._spared >= MOST_SPARED or self._watcher.sweeps == self._sweeps_known:
             return False
         self._spared, self._sweeps_known = self._spared + 1, self._watcher.sweeps
-        self._rescan_due = time.monotonic() + self._rescan_every_s(hints)
+        self._rescan_due = time.monotonic() + self._rescan_every_s()
         return True
 
-    def _rescan_every_s(self, hints: Hints) -> float:
-        return self._pace.in_calm_every_s if hints.proven else self._pace.in_doubt_every_s
+    def _rescan_every_s(self) -> float:
+        return self._pace.in_calm_every_s if self._hints.proven else self._pace.in_doubt_every_s
 
-    def _swept(self, hints: Hints) -> Iterator[Update]:
+    def _swept(self) -> Iterator[Update]:
         """Look at all places, a slice a turn: whoever writes a line meanwhile does not wait for ten thousand files."""
         self._sweep = self._sweep or self._looking.sweep()
         if self._sweep.go_on():
-            yield self._look(self._sweep.outcome(), hints, ends_sweep=True)
+            yield self._look(self._sweep.outcome(), ends_sweep=True)
 
     def _wait_s(self) -> float:
         due = min(self._rescan_due, self._idle_due) - time.monotonic()
         return max(min(due, self._pace.stop_within_s), 0.0)
 
-    def _look(self, only: Listing | None, hints: Hints, *, most_bytes: int = SLICE_BYTES, ends_sweep: bool = False) -> Update:
+    def _look(self, only: Listing | None, *, most_bytes: int = SLICE_BYTES, ends_sweep: bool = False) -> Update:
+        hints = self._hints
         update = self._looking.look(only, most_bytes=most_bytes)
         now = time.monotonic()
         self._look_due = now + LOOKS_IN_IDLING * self._pace.idle_every_s
@@ -196,13 +230,14 @@ class _Leader:
             self._sweep = None
             self._spared, self._sweeps_known = 0, self._watcher.sweeps
             self._has_problems = False
-            self._rescan_due = now + self._rescan_every_s(hints)
+            self._rescan_due = now + self._rescan_every_s()
         self._has_problems |= bool(update.problems)
         if not hints.proven or update.problems:  # what cannot be read now may be soon, and nothing need tell of it
             self._rescan_due = min(self._rescan_due, now + self._pace.in_doubt_every_s)
-        return self._told(update, hints)
+        return self._told(update)
 
-    def _told(self, update: Update, hints: Hints) -> Update:
+    def _told(self, update: Update) -> Update:
+        hints = self._hints
         self._leadership.beat()
         self._idle_due = time.monotonic() + self._pace.idle_every_s
         update.degraded += hints.degraded
@@ -219,15 +254,22 @@ class _Reader:
         self._leadership = leadership
         self._stop = stop
         self._pace = pace
+        self._patience = Patience(stop, idle_every_s=pace.idle_every_s, longest_pause_s=pace.retry_at_most_s)
         self._seen: Seen | None = None  # who leads, as of the last time that we tried to
-        self._succeed_due = 0.0
+        self._succeed_due = self._idle_due = 0.0
 
-    def updates(self) -> Iterator[Update]:
+    def updates(self, *, is_first: bool) -> Iterator[Update]:
         # Once like a report: whoever leads may have stopped.
         self._seen = self._leadership.seen()
-        yield self._told(self._looking.look(None, most_bytes=None))
+        try:
+            update = self._look()
+        except StoreBlockedError as error:
+            if is_first:
+                raise
+            yield from self._outlast(error)
+        else:
+            yield update
         with contextlib.closing(self._looking.commits()) as commits:
-            idle_due = time.monotonic() + self._pace.idle_every_s
             while not self._stop.is_set():
                 has_changed = commits.wait(self._pace.succeed_every_s)
                 # Not for each commit: it would be told later by as long as that takes.
@@ -236,23 +278,33 @@ class _Reader:
                     if self._leadership.try_take():
                         return
                     self._seen = self._leadership.seen()
-                if self._looking.is_wanted():
-                    yield self._told(self._looking.look(None, most_bytes=None))
-                elif has_changed:
-                    yield self._told(self._looking.heard())
-                elif time.monotonic() >= idle_due:
-                    yield self._told(self._idle())
-                else:
-                    continue
-                idle_due = time.monotonic() + self._pace.idle_every_s
+                try:
+                    yield from self._turn(has_changed)
+                except StoreBlockedError as error:
+                    yield from self._outlast(error)
 
-    def _idle(self) -> Update:
-        seen = self._seen
-        if seen is None or seen.silent_s < self._pace.silent_after_s:
-            return self._looking.heard()
-        return self._looking.look(None, most_bytes=None)
+    def _turn(self, has_changed: bool) -> Iterator[Update]:
+        if self._looking.is_wanted():
+            yield self._look()
+        elif has_changed:
+            yield self._hear()
+        elif time.monotonic() >= self._idle_due:
+            seen = self._seen
+            yield self._hear() if seen is None or seen.silent_s < self._pace.silent_after_s else self._look()
+
+    def _outlast(self, error: StoreBlockedError) -> Iterator[Update]:
+        return self._patience.outlast(
+            error, look=self._look, hear=self._hear, wait=lambda timeout_s: self._stop.wait(min(timeout_s, self._pace.stop_within_s))
+        )
+
+    def _look(self) -> Update:
+        return self._told(self._looking.look(None, most_bytes=None))
+
+    def _hear(self) -> Update:
+        return self._told(self._looking.heard())
 
     def _told(self, update: Update) -> Update:
+        self._idle_due = time.monotonic() + self._pace.idle_every_s
         seen = self._seen
         if seen is not None and seen.silent_s >= self._pace.silent_after_s:
             update.degraded.append(

@@ -64,7 +64,7 @@ class Leadership:
     def seen(self) -> Seen | None:
         """Who led last, as far as its file says."""
         try:
-            process, beat = self._path.read_text("ascii").split()
+            process, beat = self._path.read_bytes().split()
             return Seen(int(process), max(self._clock() - float(beat), 0.0))
         except (OSError, ValueError):
             return None

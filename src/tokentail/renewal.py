@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokentail import database, salvage
 from tokentail.carryover import CarryOver
-from tokentail.errors import StoreError
+from tokentail.errors import StoreBlockedError, StoreError
 from tokentail.store import Store
 
 Opener = Callable[[Path], Store]
@@ -69,7 +69,8 @@ def replace_damaged(path: Path, open_store: Opener, error: sqlite3.DatabaseError
         StoreError: the error does not mean damage, or the new store cannot be made.
     """
     if not database.is_damaged(error):
-        raise StoreError(f"cannot read the store {path}: {error}") from error
+        kind = StoreBlockedError if database.may_pass(error) else StoreError
+        raise kind(f"cannot read the store {path}: {error}") from error
     # Made beside the old one, which stays in its place until all of it was taken over: the disk may be full.
     aside, fresh = database.name_aside(path, "damaged", now), _fresh_name(path)
     _remove(fresh)

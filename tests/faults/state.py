@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from faults.scene import Scene
 from faults.table import scenario
@@ -85,25 +86,67 @@ def s49(s: Scene) -> None:
         db.execute(f"PRAGMA user_version = {version}")
 
 
+# A disk of 600 KiB besides what fills it; when `room` is made that goes, and in the end the store is copied out.
+SMALL_DISK = """
+mount -t tmpfs -o size=16m none "$0" && cd "$0" && head -c 15784k /dev/zero > filler || exit 99
+(until [ -e "$ROOM" ]; do sleep 0.02; done; rm filler) &
+"$@" & reader=$!
+trap 'kill "$reader"' TERM
+wait "$reader"; wait "$reader"; code=$?
+cp store.db "$HOME_OF_STORE"; exit "$code"
+"""
+
+
 @scenario("F37", "the disk of the store is full while it is followed, and has room again", modes=ONCE, why=NOT_WATCHING, needs="namespaces")
 def f37(s: Scene) -> None:
-    disk = s.folder / "disk"
+    disk, room = s.folder / "disk", s.folder / "room"
     disk.mkdir()
     s.append(F, 1)
-    inside = 'mount -t tmpfs -o size=600k none "$0" && cd "$0" && "$@"; code=$?; cp "$0"/store.db* "$HOME_OF_STORE"; exit $code'
-    argv = ["env", f"HOME_OF_STORE={s.home}", "unshare", "-Urm", "sh", "-c", inside, str(disk)]
+    argv = ["env", f"HOME_OF_STORE={s.home}", f"ROOM={room}", "unshare", "-Urm", "sh", "-c", SMALL_DISK, str(disk)]
     store, s.store = s.store, disk / "store.db"
-    s.reader = s.another(before=argv)
+    s.start(before=argv)
+    s.append(F, 1)
+    s.wait_until_told(s.reader)
     s.write(F, s.lines(6000))
-    assert s.reader.wait(60) == 1
-    assert "cannot write the store" in s.reader.said
+    s.wait_for_words("cannot write the store")
+    s.append(G, 10)
+    s.move(F, s.outside / "gone.jsonl")  # its reader holds it, and has read what it could not keep
+    room.touch()
+    s.wait_for_words("the store can be written again")
+    s.append(G, 1)
+    s.wait_until_told(s.reader)
+    assert s.reader is not None
+    assert s.reader.said.count("cannot write the store") == 1
     assert "nothing that was counted before is lost" in s.reader.said
-    s.reader, s.store = None, store
-    for path in s.home.glob("store.db*"):
-        if path.name.endswith((".db", "-wal")):
-            path.rename(path.with_name(path.name.replace("store.db", store.name)))
+    s.stop()
+    s.store = store
+    s.home.joinpath("store.db").rename(store)
     with contextlib.closing(sqlite3.connect(store)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@scenario("F38", "the store may not be written for a while", modes=ONCE, why=NOT_WATCHING)
+def f38(s: Scene) -> None:
+    s.options += ["--nobody"]
+    s.append(F, 1)
+    s.start()
+    other = s.another()
+    for _ in range(2):
+        _forbid(s.home, 0o555, 0o444)
+        s.append(F, 2)
+        s.append(G, 2)
+        s.wait_for_words("cannot write the store")
+        _forbid(s.home, 0o777, 0o666)
+        s.wait_until_told(s.reader)
+        s.wait_until_told(other)
+        s.wait_for_words("the store can be written again")
+    assert other.end(signal.SIGTERM, 30) == 0
+
+
+def _forbid(home: Path, folder: int, file: int) -> None:
+    home.chmod(folder)
+    for path in home.iterdir():
+        path.chmod(folder if path.is_dir() else file)
 
 
 @scenario(

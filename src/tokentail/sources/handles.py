@@ -107,6 +107,11 @@ class Handles:
             if not _is_there(path, key):
                 self._left.add(key)
 
+    def unread_all(self) -> None:
+        """Nobody has kept what was read."""
+        for held in self._held.values():
+            held.end_bytes = 0
+
     def left(self) -> list[LogFile]:
         """The logs that have left their places with something in them that was not read yet, as they are now."""
         unread = []

@@ -122,6 +122,10 @@ class LocalFolders:
         """From now on the logs that are read stay open, so many at most; with 0 none."""
         self._handles.keep(most)
 
+    def take_back(self) -> None:
+        """What was read of the open logs was not kept: all of it is unread again."""
+        self._handles.unread_all()
+
     def left_behind(self, *, thorough: bool) -> Listing:
         """
         Open logs that were deleted or moved away with something in them that was not read yet, as if they still stood there.
