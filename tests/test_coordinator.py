@@ -26,7 +26,7 @@ from tokentail.demo.live import LiveWriter, Mishaps
 from tokentail.demo.truth import Sums
 from tokentail.errors import StoreBusyError, StoreError, StoreNewerError
 from tokentail.forget import Choice
-from tokentail.model import Chunk, Listing, Reply, Update, Window
+from tokentail.model import Chunk, Listing, LogFile, Reply, Update, Window
 from tokentail.prices import SHIPPED, PriceList, reading
 from tokentail.recount import recount
 from tokentail.sources import LocalFolders
@@ -189,15 +189,57 @@ def test_no_logs_at_all(tmp_path: Path) -> None:
         assert (update.metrics.files_checked, update.problems, counted(live)) == (0, [], [])
 
 
+class Vanishing(LocalFolders):
+    """Folders in which something happens to logs between their being listed and their being opened, once each."""
+
+    def __init__(self, root: Path, races: dict[str, Callable[[Path], object]]) -> None:
+        super().__init__([root / "logs"])
+        self._races = races
+
+    def read_into(self, file: LogFile, start_bytes: int, buffer: memoryview) -> int:
+        if race := self._races.pop(os.path.basename(file.path), None):
+            race(Path(file.path))
+        return super().read_into(file, start_bytes, buffer)
+
+
+def _is_replaced(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
 def test_file_that_goes_away_before_it_is_read(tmp_path: Path) -> None:
+    """It is gone, whatever stands there now: that is no problem, and the others are read."""
+    for number in range(1, 6):
+        write(tmp_path, f"p{number}/s{number}.jsonl", lines(number, number))
+    races: dict[str, Callable[[Path], object]] = {
+        "s1.jsonl": Path.unlink,
+        "s2.jsonl": lambda path: _is_replaced(path, Path.mkdir),
+        "s3.jsonl": lambda path: _is_replaced(path, os.mkfifo),
+        "s4.jsonl": lambda path: shutil.rmtree(path.parent),
+    }
+    with watching(tmp_path, source=Vanishing(tmp_path, races)) as live:
+        assert (live.check_for_updates().problems, counted(live), races) == ([], [5], {})
+
+
+def test_file_that_is_renamed_before_it_is_read(tmp_path: Path) -> None:
+    """It is found under its new name by the same pass, though the listing was over."""
+    write(tmp_path, "p/s1.jsonl", lines(1, 1))
+    write(tmp_path, "p/s2.jsonl", lines(2, 2))
+    source = Vanishing(tmp_path, {"s2.jsonl": lambda path: path.rename(path.with_name("s0.jsonl"))})
+    with watching(tmp_path, source=source) as live:
+        update = live.check_for_updates()
+        assert (update.problems, counted(live)) == ([], [1, 2])
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     """It is named, and the others are read."""
     path = write(tmp_path, "p/s1.jsonl", lines(1, 1))
     write(tmp_path, "p/s2.jsonl", lines(2, 2))
     source = CountingFolders([tmp_path / "logs"])
-    source.unreadable[str(path)] = FileNotFoundError(2, "No such file or directory")
+    source.unreadable[str(path)] = PermissionError(13, "Permission denied")
     with watching(tmp_path, source=source) as live:
         update = live.check_for_updates()
-        assert [tuple(problem) for problem in update.problems] == [(str(path), "No such file or directory")]
+        assert [tuple(problem) for problem in update.problems] == [(str(path), "Permission denied")]
         assert counted(live) == [2]
 
 

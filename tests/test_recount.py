@@ -775,6 +775,14 @@ def test_unreadable_files_are_problems() -> None:
     assert (found.files, found.bytes_read, source.problems) == (1, len(line(id="x")), [Problem("/folder", "denied")])
 
 
+def test_files_that_have_gone_are_no_problems() -> None:
+    """Between the listing and the read a log may be deleted, or its folder."""
+    source = Memory({MAIN: line(), "-p/x.jsonl": line(id="x"), "-q/x.jsonl": line(id="y")})
+    source.broken = {MAIN: FileNotFoundError(2, "No such file or directory"), "-q/x.jsonl": NotADirectoryError(20, "Not a directory")}
+    found = recount(source)
+    assert ([reply.key for reply in found.replies], found.problems) == (["x"], [])
+
+
 # Any order
 
 

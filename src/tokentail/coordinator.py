@@ -300,6 +300,8 @@ class UpdateCoordinator:
             self._read_left_behind(store, only is None, counted)
         self._read_into(store, only, most_bytes, counted)
         if only is None:
+            if counted.vanished:  # renamed, maybe, to where the listing had been already
+                self._read_into(store, None, most_bytes, counted)
             self.looked_at_all_s = started
         if self._parser is not None:
             self._lateness.add(counted.late_ms)
@@ -375,7 +377,10 @@ class UpdateCoordinator:
                         return
                 continue
             if isinstance(outcome, OSError):
-                counted.problems.append(Problem(change.file.path, outcome.strerror or str(outcome)))
+                if self.source.has_gone(change.file, outcome):
+                    counted.vanished += 1
+                else:
+                    counted.problems.append(Problem(change.file.path, outcome.strerror or str(outcome)))
             self._pending.pop(change.file.path, None)
             counted.files_read += 1
             done += unread_bytes(change)

@@ -13,12 +13,13 @@ class PassCounter:
 
     Attributes:
         late_ms: how long before its commit each file had been written last.
+        vanished: files that were listed and are gone: that is no problem.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.late_ms: list[float] = []
-        self.files_read = 0
+        self.files_read = self.vanished = 0
         self.problems: list[Problem] = []
         self._sums = dict.fromkeys(("bytes", "entries", "malformed", "new", "grown", "corrected", "gone"), 0)
 

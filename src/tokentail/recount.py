@@ -7,6 +7,7 @@ and is plain where they are fast. Rn is a rule of docs/counting.md.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -91,7 +92,8 @@ def recount(source: Source, *, piece_bytes: int = PIECE_BYTES) -> Recount:
         try:
             tally.add_file(source, file, piece_bytes)
         except OSError as error:
-            tally.problems.append(Problem(file.path, error.strerror or str(error)))
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # it has gone meanwhile
+                tally.problems.append(Problem(file.path, error.strerror or str(error)))
     replies, sightings = _resolve_all(tally.groups)
     names = {slug: cwd for slug, (_, cwd) in tally.names.items()}
     return Recount(

@@ -198,7 +198,7 @@ class Scene:
         if self.reader is not None:
             self._wait_until_ready(self.reader)  # before that it does not know what a signal means
             code = self.reader.end(signal.SIGTERM, self._within_s)
-            assert code in self.codes or (code == 1 and _only_vanished(self.reader)), f"it ended with {code}: {self.reader.said}"
+            assert code in self.codes, f"it ended with {code}: {self.reader.said}"
             self.reader = None
 
     def kill(self) -> None:
@@ -356,12 +356,6 @@ class Pen:
 
 def _all(reader: Process) -> Counter[tuple[str, int]]:
     return Counter(reader.listen().values())
-
-
-def _only_vanished(reader: Process) -> bool:
-    """A file that goes away between being listed and being opened is named, as one that could not be read."""
-    named = [line for line in reader.said.splitlines() if line.startswith("tokentail: cannot read ")]
-    return bool(named) and all(line.endswith(": No such file or directory") for line in named)
 
 
 def _some(paths: list[str]) -> str:

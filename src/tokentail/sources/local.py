@@ -96,6 +96,10 @@ class LocalFolders:
             return None
         return _log_file(file.path, file.root, file.relative, status) if stat.S_ISREG(status.st_mode) else None
 
+    def has_gone(self, file: LogFile, error: OSError) -> bool:
+        """Could a file that was listed not be read because it has gone meanwhile, and something else stands there or nothing?"""
+        return error.errno in _VANISHED or is_gone(file, self.names)
+
     def read(self, file: LogFile, start_bytes: int, length_bytes: int) -> bytes:
         buffer = bytearray(length_bytes)
         return bytes(buffer[: self.read_into(file, start_bytes, memoryview(buffer))])
