@@ -36,7 +36,7 @@ def commit(path: Path) -> None:
 
 def test_another_connections_commit_ends_the_wait(path: Path, db: sqlite3.Connection) -> None:
     """At once, whether it came before the wait or comes meanwhile."""
-    with closing(Commits(db, path)) as commits:
+    with closing(Commits(lambda: db, path)) as commits:
         commit(path)
         assert commits.wait(0)
         thread = threading.Thread(target=commit, args=(path,))
@@ -47,7 +47,7 @@ def test_another_connections_commit_ends_the_wait(path: Path, db: sqlite3.Connec
 
 def test_ones_own_commit_does_not(path: Path, db: sqlite3.Connection) -> None:
     """Nor does any other file beside the store."""
-    with closing(Commits(db, path)) as commits:
+    with closing(Commits(lambda: db, path)) as commits:
         db.execute("INSERT INTO names (name) VALUES ('own')")
         path.with_name("other").write_text("written")
         assert not commits.wait(0.05)
@@ -55,7 +55,7 @@ def test_ones_own_commit_does_not(path: Path, db: sqlite3.Connection) -> None:
 
 def test_each_commit_is_told_once(path: Path, db: sqlite3.Connection) -> None:
     """Several of them before a look are one."""
-    with closing(Commits(db, path)) as commits:
+    with closing(Commits(lambda: db, path)) as commits:
         commit(path)
         commit(path)
         assert commits.wait(LONG_S)
@@ -67,6 +67,34 @@ def test_without_file_events_one_looks_now_and_then(path: Path, db: sqlite3.Conn
     import tokentail.commits
 
     monkeypatch.setattr(tokentail.commits, "_events", lambda folder: None)
-    with closing(Commits(db, path)) as commits:
+    with closing(Commits(lambda: db, path)) as commits:
         threading.Timer(0.05, commit, args=(path,)).start()
         assert commits.wait(LONG_S)
+
+
+def test_another_store_in_its_place_ends_the_wait(path: Path, tmp_path: Path) -> None:
+    """Also where its version is that of the one before; and from then on its commits are heard of."""
+    database.open_for_writing(tmp_path / "fresh.db").close()
+    connections = [database.open_for_writing(path)]
+    with closing(Commits(lambda: connections[-1], path)) as commits:
+        connections[0].close()
+        assert commits.wait(LONG_S)
+        (tmp_path / "fresh.db").rename(path)
+        connections.append(database.open_for_writing(path))
+        assert commits.wait(LONG_S)
+        assert not commits.wait(0.05)
+        commit(path)
+        assert commits.wait(LONG_S)
+    connections[-1].close()
+
+
+def test_a_connection_that_was_closed_is_no_crash(path: Path) -> None:
+    """Whoever closed it opens another one, and that is a change."""
+    connections = [database.open_for_writing(path)]
+    with closing(Commits(lambda: connections[-1], path)) as commits:
+        connections[0].close()
+        assert commits.wait(LONG_S)
+        assert not commits.wait(0.05)
+        connections.append(database.open_for_writing(path))
+        assert commits.wait(LONG_S)
+    connections[-1].close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -372,4 +373,20 @@ async def test_a_store_that_cannot_be_written_does_not_end_the_screen(tmp_path: 
         await at_desk.until(lambda: "cannot write the store" in at_desk.text)
         assert "1 reply" in at_desk.text
         lock.rmdir()
+        await at_desk.until(lambda: "2 replies" in at_desk.text)
+
+
+async def test_a_damaged_store_does_not_end_the_screen(tmp_path: Path) -> None:
+    """Damage that only the screen's questions meet is said, the store replaced, and nothing is missing."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as db:
+            (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'names'").fetchone()
+            (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with (tmp_path / "store.db").open("r+b") as file:
+                file.seek((root - 1) * page_bytes)
+                file.write(b"x" * page_bytes)
+            db.execute("INSERT INTO meta (name, value) VALUES ('x', 'x')")  # so that nobody trusts the pages that it holds
+        await at_desk.write(reply(30))
+        await at_desk.until(lambda: "was damaged" in at_desk.text)
         await at_desk.until(lambda: "2 replies" in at_desk.text)

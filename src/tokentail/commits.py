@@ -7,8 +7,10 @@ import select
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from tokentail.errors import StoreError
 from tokentail.watcher.kernel import IN_MODIFY, IN_MOVED_TO, Kernel
 
 # A write-ahead log is written a moment before its commit can be seen: after an event we look again so often.
@@ -17,10 +19,15 @@ _BLIND_EVERY_S = 0.05  # where there are no events
 
 
 class Commits:
-    """Tells when another connection has committed. It belongs to one thread."""
+    """
+    Tells when another connection has committed, or put another store in the place of ours. It belongs to one thread.
 
-    def __init__(self, db: sqlite3.Connection, store_path: Path) -> None:
+    `db` gives the connection to ask, which may be another one each time.
+    """
+
+    def __init__(self, db: Callable[[], sqlite3.Connection], store_path: Path) -> None:
         self._db = db
+        self._path = store_path
         self._version = self._look()
         self._events = _events(store_path.parent)
 
@@ -55,8 +62,13 @@ class Commits:
         changed, self._version = version != self._version, version
         return changed
 
-    def _look(self) -> int:
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+    def _look(self) -> object:
+        """What is another after a commit."""
+        try:
+            file, db = os.stat(self._path), self._db()
+            return file.st_dev, file.st_ino, db, db.execute("PRAGMA data_version").fetchone()
+        except (OSError, sqlite3.DatabaseError, StoreError):
+            return None  # damaged, or about to be replaced: whoever looks next finds that out
 
 
 def _events(folder: Path) -> Kernel | None:

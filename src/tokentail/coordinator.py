@@ -130,7 +130,7 @@ class UpdateCoordinator:
             if not self.store_path.exists():
                 raise
             degraded.append(f"{error}; shown is what it had committed")
-            load_changes, files_checked = self._changes_from(self._store), 0
+            load_changes, files_checked = self._changes_or_none(), 0
         except StoreBlockedError:
             self._forget_reads()
             raise
@@ -152,12 +152,23 @@ class UpdateCoordinator:
         try:
             return question(self.db, update), update
         except sqlite3.DatabaseError as error:
-            degraded: list[str] = []
-            with database.locked(self.store_path, wait_s=self._wait_s):
-                self._replace_damaged(error, degraded)
+            degraded = self.repair(error)
         update = self.check_for_updates()
         update.degraded[:0] = degraded
         return question(self.db, update), update
+
+    def repair(self, error: sqlite3.DatabaseError) -> list[str]:
+        """
+        Replace a store that a question found damaged, unless another process has done so; says what was done. A look must follow.
+
+        Raises:
+            StoreError: the error does not mean damage, or the store cannot be replaced.
+        """
+        degraded: list[str] = []
+        with database.locked(self.store_path, wait_s=self._wait_s):
+            if self._store is None or _identity(self.store_path) == self._opened:
+                self._replace_damaged(error, degraded)
+        return degraded
 
     def change_store(self, work: Callable[[Store], Answer]) -> Answer:
         """
@@ -258,15 +269,19 @@ class UpdateCoordinator:
 
     def heard(self) -> Update:
         """What other processes have committed since the update before; no file is looked at."""
-        if self._store is None:
+        if self._store is None or _identity(self.store_path) != self._opened:
             return self.look(None)
-        return Update(int(self._clock() * 1000), Metrics(), [], [], self._changes_from(self._store))
+        try:
+            load_changes = self._changes_from(self._store)
+        except sqlite3.DatabaseError:
+            return self.look(None)  # it is replaced, unless whoever leads has done so meanwhile
+        return Update(int(self._clock() * 1000), Metrics(), [], [], load_changes)
 
     def commits(self) -> Commits:
         """A way to wait for what other processes commit."""
         from tokentail.commits import Commits  # as above
 
-        return Commits(self.db, self.store_path)
+        return Commits(lambda: self.db, self.store_path)
 
     def lead(self, leads: bool) -> None:
         """From now on small commits come often: what they need stays in memory, and checkpoints are made beside them. Or no longer."""
@@ -394,12 +409,15 @@ class UpdateCoordinator:
 
     def _ready_store(self) -> Store:
         """The open store, with a tracker that knows what it knows."""
-        if self._store is not None and _identity(self.store_path) != self._opened:
+        is_another = self._store is not None and _identity(self.store_path) != self._opened
+        if is_another:
             self.close()  # another process has moved a damaged one aside
-            self._seen_change = None
+            self._seen_change = 0
         if is_new := self._store is None:
             self._store, self._opened = self._open(), _identity(self.store_path)
         store = self._store
+        if is_another and not queries.has_replies(store.connection):
+            store.begin_changes()  # somebody has deleted it
         # Another process may have moved the cursors since we looked.
         version = int(store.connection.execute("PRAGMA data_version").fetchone()[0])
         if is_new or version != self._known_version:
@@ -424,7 +442,7 @@ class UpdateCoordinator:
 
         if database.is_damaged(error):
             self.close()
-            self._seen_change = None  # changes are numbered anew
+            self._seen_change = 0  # changes are numbered anew
         degraded.append(renewal.replace_damaged(self.store_path, self._open, error, self._clock))
         return self._ready_store()
 
@@ -458,9 +476,25 @@ class UpdateCoordinator:
         self._seen_change = last
         # The first fill is not written down as changes; to somebody who follows, it is news.
         filled, self._was_empty = self._was_empty, not queries.has_replies(store.connection)
-        if filled and not self._was_empty:
-            return lambda: [ReplyChange(last, "new", reply.key, reply) for reply in queries.replies_since(store.connection, 0)]
-        return lambda: queries.changes_between(store.connection, first, last)
+
+        def load() -> list[ReplyChange]:
+            try:
+                if filled and not self._was_empty:
+                    return [ReplyChange(last, "new", reply.key, reply) for reply in queries.replies_since(store.connection, 0)]
+                return queries.changes_between(store.connection, first, last)
+            except sqlite3.DatabaseError:
+                if self._seen_change == last:
+                    self._seen_change = first  # told by the update after the next look, which meets the damage, too
+                return []
+
+        return load
+
+    def _changes_or_none(self) -> Callable[[], list[ReplyChange]]:
+        """The same, where a damaged store must wait for its replacement."""
+        try:
+            return self._changes_from(self._store)
+        except sqlite3.DatabaseError:
+            return list
 
 
 def _nobody_waits() -> None:

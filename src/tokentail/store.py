@@ -130,6 +130,12 @@ class Store:
             restarted = False
         return count
 
+    def begin_changes(self) -> None:
+        """From now on all that is read is told to those who follow, also a first fill; what is here already is no news to them."""
+        with self.transaction():
+            self.connection.execute("INSERT INTO changes (event, key) VALUES ('new', '')")
+            self.connection.execute("DELETE FROM changes")
+
     def adopt(self, records: Iterable[Record]) -> dict[RecordKey, int]:
         """Join records whose lines the caller notes; gives their ids. What was forgotten gets none."""
         with self.transaction():

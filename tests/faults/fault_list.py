@@ -128,6 +128,7 @@ FAULTS = (
         "waited for, refused, or replaced and said so; nothing counted is lost that can be read",
         (
             "F38",
+            "F38-damage",
             "S49",
             "test_database.py::test_any_page_may_be_lost",
             "test_database.py::test_a_read_only_disk",

@@ -143,6 +143,28 @@ def f38(s: Scene) -> None:
     assert other.end(signal.SIGTERM, 30) == 0
 
 
+@scenario("F38-damage", "the store is overwritten, and then deleted, while two follow it", modes=ONCE, why=NOT_WATCHING)
+def f38_damage(s: Scene) -> None:
+    s.append(F, 20)
+    s.start()
+    other = s.another()
+    for _ in range(2):
+        s.store.write_bytes(os.urandom(9000))
+        s.append(F, 2)
+        s.append(G, 2)
+        for reader in (s.reader, other):
+            s.wait_until_told(reader)
+    for path in s.home.glob(f"{s.store.name}*"):
+        if path.suffix != ".leader" and path.is_file():
+            path.unlink()
+    s.append(F, 2)
+    for reader in (s.reader, other):
+        s.wait_until_told(reader)
+    s.append(G, 2)
+    s.wait_until_told(other)
+    assert other.end(signal.SIGTERM, 30) == 0
+
+
 def _forbid(home: Path, folder: int, file: int) -> None:
     home.chmod(folder)
     for path in home.iterdir():

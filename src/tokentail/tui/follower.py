@@ -85,7 +85,12 @@ class Follower:
             self._post(Ended())
 
     def _show(self, update: Update) -> None:
-        self._last = take(self._coordinator.db, self._prices, self._zone, update, self._last, aliases=self._aliases)
+        try:
+            self._last = take(self._coordinator.db, self._prices, self._zone, update, self._last, aliases=self._aliases)
+        except sqlite3.DatabaseError as error:  # where no look meets the damage
+            update.degraded += self._coordinator.repair(error)
+            self._coordinator.look_now()
+            self._last = take(self._coordinator.db, self._prices, self._zone, update, None, aliases=self._aliases)
         self._post(self._last)
 
     def _report(self, done_bytes: int, total_bytes: int) -> None:
