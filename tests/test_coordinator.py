@@ -450,6 +450,19 @@ def totals_of(replies: list[Reply]) -> Sums:
     return Sums(*total)
 
 
+def test_log_whose_place_a_link_of_another_log_took(tmp_path: Path) -> None:
+    """It is gone, and its replies stay; found by the machine below."""
+    kept = write(tmp_path, "p/b.jsonl", lines(1, 1))
+    gone = write(tmp_path, "p/a.jsonl", lines(2, 2))
+    with watching(tmp_path) as live:
+        live.check_for_updates()
+        gone.unlink()
+        gone.hardlink_to(kept)
+        live.check_for_updates()
+        assert verify(live.db, recount(live.source)).agrees
+        assert live.db.execute("SELECT state FROM files ORDER BY id").fetchall() == [("missing",), ("live",)]
+
+
 # Anything in any order
 
 NAMES = st.sampled_from(["p/a.jsonl", "p/b.jsonl", "p/c.jsonl", "q/a.jsonl", "q/s/subagents/agent-x.jsonl"])

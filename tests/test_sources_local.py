@@ -25,7 +25,12 @@ def write(path: Path, data: bytes = b"x\n") -> Path:
 
 
 def at(folder: Path, relative: str) -> LogFile:
-    return LogFile(f"{folder}/{relative}", str(folder), relative, 0, 0, 0, 0, 0)
+    """The file that is there, as it would be listed; or one that is not."""
+    try:
+        status = os.stat(folder / relative)
+    except OSError:
+        return LogFile(f"{folder}/{relative}", str(folder), relative, 0, 0, 0, 0, 0)
+    return LogFile(f"{folder}/{relative}", str(folder), relative, status.st_dev, status.st_ino, 0, 0, 0)
 
 
 def found(*folders: Path) -> list[str]:
@@ -255,6 +260,17 @@ def test_what_counts_as_gone(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     gone = ["s1.jsonl", "no/s1.jsonl", "file/s1.jsonl", "link.jsonl", "folder"]
     assert [name for name in [*gone, "x" * 300, "file"] if is_gone(at(tmp_path, name), [str(tmp_path)])] == gone
+
+
+def test_another_file_at_its_place(tmp_path: Path) -> None:
+    """A file is gone when another one stands there, as a hard link of a log that is known by another name may."""
+    write(tmp_path / "s1.jsonl")
+    file = at(tmp_path, "s1.jsonl")
+    assert not is_gone(file, [str(tmp_path)])
+    write(tmp_path / "s2.jsonl")
+    (tmp_path / "s1.jsonl").unlink()
+    (tmp_path / "s1.jsonl").hardlink_to(tmp_path / "s2.jsonl")
+    assert is_gone(file, [str(tmp_path)])
 
 
 def test_file_that_is_no_longer_among_the_logs(tmp_path: Path) -> None:

@@ -147,12 +147,13 @@ class LocalFolders:
 
 def is_gone(file: LogFile, folders: Sequence[str]) -> bool:
     """
-    Is a file certainly not among the logs of these folders any more: no file now, or no folder or link leads there?
+    Is a file certainly not among the logs of these folders any more: no file now or another one, or no folder or link leads there?
 
     An error that leaves it open (no permission, too many open files) is a no.
     """
     try:
-        if not stat.S_ISREG(os.lstat(file.path).st_mode):
+        status = os.lstat(file.path)
+        if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) != file[3:5]:
             return True
     except OSError as error:
         return error.errno in _VANISHED
