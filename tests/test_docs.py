@@ -9,7 +9,9 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tokentail.model import Counts, ReplyChange
 from tokentail.prices import PICO_PER_USD
 from tokentail.reports.as_json import feed_json, report_json
 from tokentail.reports.build import KINDS
+from tokentail.sources import LocalFolders
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
@@ -264,9 +267,24 @@ def status(logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     store.with_name(f"{store.name}.before-2").write_bytes(b"")
     (logs / "loop.jsonl").symlink_to(logs / "loop.jsonl")
     capsys.readouterr()
-    assert main(["status", "--json", f"--source={logs}", "--timezone=UTC"]) == 1
+    with followed(logs, store):
+        assert main(["status", "--json", f"--source={logs}", "--timezone=UTC"]) == 1
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     return document
+
+
+@contextmanager
+def followed(logs: Path, store: Path) -> Iterator[None]:
+    """Meanwhile the store is followed, and a line was found."""
+    stop = threading.Event()
+    with closing(coordinator(logs.parent, store=store, source=LocalFolders([logs]))) as live:
+        updates = live.follow(stop)
+        next(updates)
+        (logs / "followed.jsonl").write_bytes(line("msg_followed"))
+        next(update for update in updates if update.changes)
+        yield
+        stop.set()
+        list(updates)
 
 
 STATUS_TABLES: Mapping[str, str] = {  # sections, and where in a status their objects stand
@@ -276,6 +294,8 @@ STATUS_TABLES: Mapping[str, str] = {  # sections, and where in a status their ob
     "Tracked": "tracked",
     "Counted": "counted",
     "The store as a file": "store",
+    "Following": "following",
+    "Shares": "following",
     "Copies": "copies",
     "The prices in use": "prices",
     "Looks": "looks",
@@ -286,6 +306,8 @@ STATUS_TABLES: Mapping[str, str] = {  # sections, and where in a status their ob
 def status_parts(status: dict[str, Any], section: str) -> list[dict[str, Any]]:
     """The objects of a status that a section of docs/json.md describes."""
     found = status[STATUS_TABLES[section]] if STATUS_TABLES[section] else status
+    if section == "Shares":
+        return [value for value in found.values() if isinstance(value, dict)]
     return [found] if isinstance(found, dict) else [*found, *([status["last_look"]] if section == "Looks" else ())]
 
 

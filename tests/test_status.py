@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -23,10 +24,11 @@ from hypothesis import strategies as st
 from builders import coordinator, line, many_lines, write_logs
 from logs import PRICES
 from tokentail import database
-from tokentail.census import Census, Counted, Files, Look
+from tokentail.census import Census, Counted, Files, Following, Look
 from tokentail.cli import main
 from tokentail.database import SCHEMA_VERSION
-from tokentail.model import RULES_VERSION, Metrics, Problem
+from tokentail.leader import Seen
+from tokentail.model import RULES_VERSION, Metrics, Problem, Recent, Share
 from tokentail.reports.text import Style, text_width
 from tokentail.sources import LocalFolders
 from tokentail.status.as_json import status_json
@@ -61,6 +63,7 @@ FULL = Status(
     540_200_000,
     StoreFile("~/.local/share/tokentail/store.db", True, 10_400_000, 2_100_000, None),
     (Copy("store.db.before-2", 9_800_000), Copy("store.db.damaged-20260930T101500Z", 10_100_000)),
+    Seen(4_720, 0.25),
     Census(
         *(2, 1, Files(1_302, 12, 3, 540_190_000, 4), Counted(52_133, 1_767_312_000_000, NOW_MS, 412, 37, 2)),
         (
@@ -69,6 +72,14 @@ FULL = Status(
             look(30, files_checked=1_285, files_read=1_285, bytes_read=538_900_000, entries_parsed=118_345, took_s=2.14),
         ),
         look(0),
+        Following(
+            NOW_MS - 500,
+            *("events", 3),
+            Recent(
+                *(200, Share(1, 12), Share(2_400, 1_250_000), Share(2, 410), Share(0.5, 0.0), Share(0.941, 8.2)),
+                Share(1.934, 9.871),
+            ),
+        ),
     ),
     look(0, files_checked=1_302, took_s=0.0091),
     Prices("imported", date(2026, 11, 23), "genai-prices 0.2.9", ("claude-zeta-9", "claude-zeta-10")),
@@ -82,6 +93,7 @@ FIRST = Status(
     size_bytes=0,
     store=StoreFile("~/.local/share/tokentail/store.db", False, 0, 0, None),
     copies=(),
+    leader=None,
     census=None,
     last_look=None,
     prices=Prices("shipped", None, "genai-prices 0.2.3", ()),
@@ -131,6 +143,14 @@ def test_colours_move_nothing(name: str) -> None:
 
 
 COUNTS = st.integers(0, 10**13)
+MILLISECONDS = st.builds(Share, st.floats(0, 10**9), st.floats(0, 10**9))
+RECENT = st.builds(
+    Recent,
+    st.integers(1, 200),
+    *[st.builds(Share, COUNTS, COUNTS)] * 3,
+    st.builds(Share, st.floats(0, 1), st.floats(0, 1)),
+    *[MILLISECONDS] * 2,
+)
 METRICS = st.builds(Metrics, st.integers(10**9, 10**13), st.integers(0, 10**9), *([COUNTS] * 7), st.floats(0, 10**6))
 
 
@@ -139,11 +159,12 @@ METRICS = st.builds(Metrics, st.integers(10**9, 10**13), st.integers(0, 10**9), 
     st.lists(st.builds(Folder, st.text(max_size=90), st.booleans(), st.booleans(), COUNTS, COUNTS), max_size=3),
     st.lists(st.builds(Copy, st.text(max_size=90), COUNTS), max_size=2),
     st.lists(st.builds(Look, st.integers(0, 10**14), st.integers(0, 4_194_304), METRICS), min_size=1, max_size=5),
+    st.builds(Following, COUNTS, st.sampled_from(["events", "polling"]), COUNTS, RECENT),
 )
-def test_it_fits_80_columns(folders: list[Folder], copies: list[Copy], looks: list[Look]) -> None:
+def test_it_fits_80_columns(folders: list[Folder], copies: list[Copy], looks: list[Look], following: Following) -> None:
     """Whatever the numbers and names are."""
     assert FULL.census is not None
-    held = FULL.census._replace(found=tuple(looks))
+    held = FULL.census._replace(found=tuple(looks), following=following)
     status = FULL._replace(folders=tuple(folders), copies=tuple(copies), census=held, last_look=looks[0])
     assert max(map(text_width, status_text(status, BERLIN, Style(False)).splitlines())) <= 80
 
@@ -293,6 +314,35 @@ def test_who_writes_it(kept: Kept) -> None:
     assert f"is being written by process {process.pid}" in updated.degraded[0]
     assert updated.census == seen.census
     assert kept.status().store.writer is None
+
+
+def test_how_it_is_followed(kept: Kept) -> None:
+    """Whoever leads is named, with what it noted of its looks; a look of ours beside it changes nothing about that."""
+    stop = threading.Event()
+    with closing(coordinator(kept.logs, kept.store)) as live:
+        updates = live.follow(stop)
+        next(updates)
+        before = kept.status()
+        assert before.leader is not None
+        assert (before.leader.process, before.census and before.census.following) == (os.getpid(), None)
+        (kept.logs / "-app" / "s3.jsonl").write_bytes(many_lines(3, first=200))
+        found = next(update for update in updates if update.changes)
+        assert found.live is not None
+        for status in (kept.status(update=False), kept.status()):
+            assert status.census is not None
+            following = status.census.following
+            assert following is not None
+            assert (following.mode, following.pending) == (found.live.mode, 0)
+            assert following.recent is not None
+            assert following.recent.looks == 1
+            size = (kept.logs / "-app" / "s3.jsonl").stat().st_size
+            assert following.recent.bytes_read == (size, size)
+        assert all(not copy.name.endswith(".leader") for copy in status.copies)
+        stop.set()
+        list(updates)
+    after = kept.status()
+    assert after.leader is None
+    assert status_json(after, BERLIN).count('"following": null') == 1
 
 
 def test_two_that_ask_are_no_writers(kept: Kept) -> None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
-from tokentail.model import Metrics
+from tokentail.model import Metrics, Recent, Share
 from tokentail.summaries import BY_DAY
 
 _COUNTED = f"""
@@ -47,6 +47,15 @@ class Look(NamedTuple):
     metrics: Metrics
 
 
+class Following(NamedTuple):
+    """What a process that follows has noted of itself."""
+
+    at_ms: int
+    mode: str  # "events", or "polling"
+    pending: int  # files that were still to be read
+    recent: Recent | None
+
+
 class Census(NamedTuple):
     schema_version: int
     rules_version: int | None
@@ -54,15 +63,19 @@ class Census(NamedTuple):
     counted: Counted
     found: tuple[Look, ...]  # the latest looks that found something, newest first
     latest: Look | None
+    following: Following | None = None
 
 
-def take_census(db: sqlite3.Connection, *, looks: int) -> Census:
-    """All of it, with so many looks."""
+def take_census(db: sqlite3.Connection, *, looks: int, leader: int | None = None) -> Census:
+    """All of it, with so many looks, and what the process that leads has noted."""
     (schema_version,) = db.execute("PRAGMA user_version").fetchone()
     (rules_version,) = db.execute("SELECT CAST((SELECT value FROM meta WHERE name = 'rules_version') AS INTEGER)").fetchone()
     counted = Counted(*db.execute(_COUNTED).fetchone())
     return Census(
-        schema_version, rules_version, _files(db), counted, _looks(db, "WHERE NOT idle", looks), next(iter(_looks(db, "", 1)), None)
+        *(schema_version, rules_version, _files(db), counted),
+        _looks(db, "WHERE NOT idle", looks),
+        next(iter(_looks(db, "", 1)), None),
+        None if leader is None else _following(db, leader),
     )
 
 
@@ -81,3 +94,20 @@ def _looks(db: sqlite3.Connection, where: str, limit: int) -> tuple[Look, ...]:
 def _metrics(kept: dict[str, int | float]) -> Metrics:
     """Metrics as another version may have written them."""
     return Metrics(**{name: kept[name] for name in Metrics._fields if name in kept})  # type: ignore[arg-type]  # numbers, all of them
+
+
+def _following(db: sqlite3.Connection, process: int) -> Following | None:
+    query = "SELECT at_ms, metrics FROM passes WHERE process = ? ORDER BY id DESC LIMIT 1"
+    for at_ms, metrics in db.execute(query, (process,)):
+        noted = json.loads(metrics)
+        if "mode" in noted:
+            return Following(at_ms, noted["mode"], noted["pending"], _recent(noted["recent"]))
+    return None
+
+
+def _recent(noted: tuple[int, list[list[float]], list[float] | None] | None) -> Recent | None:
+    if noted is None:
+        return None
+    looks, shares, late_ms = noted
+    checked, read, entries, hits, took = (Share(*each) for each in shares)
+    return Recent(looks, checked, read, entries, hits, took, None if late_ms is None else Share(*late_ms))

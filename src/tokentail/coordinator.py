@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tokentail import database, queries
 from tokentail.errors import StoreBlockedError, StoreBusyError, StoreError
-from tokentail.lateness import Lateness
-from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, ReplyChange, Update
+from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, Recent, ReplyChange, Update
+from tokentail.notes import Notes
 from tokentail.passes import PassCounter
 from tokentail.prices import PriceList
 from tokentail.sources import LocalFolders
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tokentail.renewal import Renewed, Tell
     from tokentail.sweep import Sweep
 
-NOTES_EVERY_S = 1.0  # how often a process that follows writes down what its passes cost
-HEARTBEAT_S = 5.0  # and that it looked, when it found nothing
 LEFT_EVERY_S = 5.0  # how often who leads looks whether a log that it has open has gone without an event
 BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
 MOST_PENDING_FILES = 500  # that are read at once while others wait
@@ -70,14 +68,12 @@ class UpdateCoordinator:
         self._was_empty = False  # the store, after the update before
         self._parser: IncrementalParser | None = None  # of a process that leads
         self._pending: dict[str, LogFile] = {}
-        self._lateness = Lateness()
+        self._notes = Notes()
         self._is_wanted = False
         self.looked_at_all_s = 0.0  # when the last pass over all places began, by our clock
+        self.mode = "events"  # how whoever leads hears of what is written
         self.wake: Callable[[], None] = _nobody_waits
-        # A lone pass that finds nothing is not worth a write.
-        self._next_heartbeat = time.monotonic() + HEARTBEAT_S
-        self._next_note = self._next_left = 0.0
-        self._unwritten: Metrics | None = None
+        self._next_left = 0.0
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -236,9 +232,9 @@ class UpdateCoordinator:
         return wanted
 
     @property
-    def late_ms(self) -> tuple[float, float] | None:
-        """How late the latest lines were that we read while leading: the median and the 99th percentile."""
-        return self._lateness.percentiles()
+    def recent(self) -> Recent | None:
+        """What our latest looks were like while leading, as of a second ago."""
+        return self._notes.recent
 
     @property
     def pending(self) -> int:
@@ -291,12 +287,12 @@ class UpdateCoordinator:
         self._parser = IncrementalParser(self.source) if leads else None
         self.source.hold(most_handles() if leads else 0)
         if not leads:
-            self._write_note()
+            self._notes.write(self._store)
         if self._store is not None:
             database.checkpoint_by_itself(self._store.connection, not leads)
 
     def close(self) -> None:
-        self._write_note()
+        self._notes.write(self._store)
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -318,33 +314,10 @@ class UpdateCoordinator:
             if counted.vanished:  # renamed, maybe, to where the listing had been already
                 self._read_into(store, None, most_bytes, counted)
             self.looked_at_all_s = started
-        if self._parser is not None:
-            self._lateness.add(counted.late_ms)
-        self._note(int(started * 1000), counted.metrics(self._tracker.files_checked, time.perf_counter() - began))
+        metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
+        mode = self.mode if self._parser is not None else None
+        self._notes.add(store, int(started * 1000), counted, metrics, mode=mode, pending=self.pending)
         return self._changes_from(store)
-
-    def _note(self, at_ms: int, metrics: Metrics) -> None:
-        """Write down what a pass cost: at once, or together with those of the same second."""
-        now = time.monotonic()
-        if metrics.is_idle and now < self._next_heartbeat:
-            return
-        self._next_heartbeat = now + HEARTBEAT_S
-        before = self._unwritten
-        self._unwritten = metrics if before is None else Metrics._make(map(sum, zip(before, metrics, strict=True)))
-        self._noted_at_ms = at_ms
-        if self._parser is None or now >= self._next_note:
-            self._write_note()
-            self._next_note = now + NOTES_EVERY_S
-
-    def _write_note(self) -> None:
-        if self._unwritten is not None and self._store is not None:
-            metrics, self._unwritten = self._unwritten, None
-            late_ms = self.late_ms
-            late = {"late_p50_ms": round(late_ms[0], 3), "late_p99_ms": round(late_ms[1], 3)} if late_ms else {}
-            try:
-                self._store.add_pass(self._noted_at_ms, {**metrics._asdict(), **late}, idle=metrics.is_idle)
-            except StoreBlockedError:  # what it is about was committed; it is written when there is room
-                self._unwritten = metrics
 
     def _read_left_behind(self, store: Store, thorough: bool, counted: PassCounter) -> None:
         """The rest of logs that were deleted or moved away while we had them open; before anything that stands at their places now."""

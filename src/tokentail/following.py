@@ -13,7 +13,7 @@ from tokentail.checkpoints import Checkpoints
 from tokentail.commits import Commits
 from tokentail.errors import StoreBlockedError
 from tokentail.leader import Leadership, Seen
-from tokentail.model import Listing, Live, Update
+from tokentail.model import Listing, Live, Recent, Update
 from tokentail.patience import LONGEST_PAUSE_S, Patience
 from tokentail.sources import LocalFolders
 from tokentail.sources.local import is_log_name
@@ -65,6 +65,7 @@ class Looking(Protocol):
     """What following needs of whoever keeps the store up to date."""
 
     wake: Callable[[], None]  # called by any thread that wants us to look, or to see that it is over
+    mode: str  # set before a look: how we hear of what is written
 
     @property
     def source(self) -> LocalFolders: ...
@@ -80,8 +81,8 @@ class Looking(Protocol):
         """How many files it left for later passes."""
 
     @property
-    def late_ms(self) -> tuple[float, float] | None:
-        """How late the latest lines were."""
+    def recent(self) -> Recent | None:
+        """What the latest looks were like."""
 
     def is_wanted(self) -> bool:
         """Did somebody ask for a look at all places?"""
@@ -223,6 +224,7 @@ class _Leader:
 
     def _look(self, only: Listing | None, *, most_bytes: int = SLICE_BYTES, ends_sweep: bool = False) -> Update:
         hints = self._hints
+        self._looking.mode = hints.live
         update = self._looking.look(only, most_bytes=most_bytes)
         now = time.monotonic()
         self._look_due = now + LOOKS_IN_IDLING * self._pace.idle_every_s
@@ -242,7 +244,7 @@ class _Leader:
         self._idle_due = time.monotonic() + self._pace.idle_every_s
         update.degraded += hints.degraded
         update.catching_up = self._looking.pending > 0
-        update.live = Live(True, 0, hints.live, self._looking.pending, self._looking.late_ms)
+        update.live = Live(True, 0, hints.live, self._looking.pending, self._looking.recent)
         return update
 
 

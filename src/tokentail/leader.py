@@ -69,6 +69,20 @@ class Leadership:
         except (OSError, ValueError):
             return None
 
+    def leads_elsewhere(self) -> bool:
+        """Does a process hold the lead at this moment?"""
+        try:
+            handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: whoever else asks does not lead
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
     def release(self) -> None:
         if self._handle is not None:
             os.close(self._handle)

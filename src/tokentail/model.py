@@ -406,6 +406,25 @@ class Metrics(NamedTuple):
         return not (self.files_read or self.replies_new or self.replies_gone)
 
 
+class Share(NamedTuple):
+    """Of several figures the one in the middle, and the one that 99 of 100 are no worse than."""
+
+    p50: float
+    p99: float
+
+
+class Recent(NamedTuple):
+    """What the latest looks were like that found something."""
+
+    looks: int
+    files_checked: Share
+    bytes_read: Share
+    entries_parsed: Share
+    cache_hit_rate: Share
+    took_ms: Share
+    late_ms: Share | None  # from a line's being written to its commit; None while nothing was live
+
+
 class Live(NamedTuple):
     """How a store is followed."""
 
@@ -413,7 +432,7 @@ class Live(NamedTuple):
     leader: int  # that one's process id; 0 where it is ours or unknown
     mode: str  # "events", or "polling"
     pending: int  # files of a backlog that are still to be read
-    late_ms: tuple[float, float] | None = None  # from a line's being written to its commit: the median and p99 of the latest
+    recent: Recent | None = None  # None: we do not lead, or have found nothing yet
 
 
 class Update:

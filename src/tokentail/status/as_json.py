@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from tokentail import periods
 from tokentail.census import Census, Look
+from tokentail.model import Recent, Share
 from tokentail.periods import utc_text
 from tokentail.status.now import Status
 
@@ -25,6 +27,7 @@ def status_json(status: Status, zone: ZoneInfo) -> str:
         "tracked": None if held is None else held.files._asdict(),
         "counted": None if held is None else _counted(held, zone),
         "store": _store(status),
+        "following": _following(status),
         "copies": [copy._asdict() for copy in status.copies],
         "prices": {**status.prices._asdict(), "as_of": status.prices.as_of.isoformat() if status.prices.as_of else None},
         "looks": [_look(look) for look in held.found] if held else [],
@@ -61,6 +64,31 @@ def _store(status: Status) -> dict[str, object]:
         "rules_version": held.rules_version if held else None,
         "writer": file.writer,
     }
+
+
+def _following(status: Status) -> dict[str, object] | None:
+    if status.leader is None:
+        return None
+    noted = status.census.following if status.census else None
+    recent = noted.recent if noted else None
+    shares = dict.fromkeys(Recent._fields[1:]) if recent is None else {name: _share(share) for name, share in _shares(recent)}
+    return {
+        "process": status.leader.process,
+        "silent_ms": round(status.leader.silent_s * 1000),
+        "noted_at": utc_text(noted.at_ms, digits="milliseconds") if noted else None,
+        "mode": noted.mode if noted else None,
+        "pending_files": noted.pending if noted else None,
+        "looks": recent.looks if recent else 0,
+        **shares,
+    }
+
+
+def _shares(recent: Recent) -> Iterator[tuple[str, Share | None]]:
+    return zip(Recent._fields[1:], recent[1:], strict=True)
+
+
+def _share(share: Share | None) -> dict[str, float] | None:
+    return None if share is None else share._asdict()
 
 
 def _look(look: Look) -> dict[str, object]:

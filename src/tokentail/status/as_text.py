@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from zoneinfo import ZoneInfo
 
 from tokentail import __version__, periods
 from tokentail.census import Look
+from tokentail.model import Recent, Share
 from tokentail.reports.grid import ALWAYS, Column, Grid, draw
 from tokentail.reports.text import Style, cut, safe, short, text_width
 from tokentail.status.now import Folder, Status
@@ -23,6 +24,7 @@ def status_text(status: Status, zone: ZoneInfo, style: Style) -> str:
         [style("Logs", "1"), *_logs(status)],
         [style("Counted", "1"), *_counted(status, zone)],
         [style("Store", "1"), *_store(status)],
+        list(_following(status, style)),
         list(_looks(status, zone, style)),
         [*(_warning(f"cannot read {where}: {why}") for where, why in status.problems), *map(_warning, status.degraded)],
     ]
@@ -97,6 +99,35 @@ def _sizes(status: Status) -> str:
     return size + log + each
 
 
+def _following(status: Status, style: Style) -> Iterator[str]:
+    if status.leader is None:
+        return
+    noted = status.census.following if status.census else None
+    yield style(f"Followed by process {status.leader.process}, heard of {status.leader.silent_s:,.1f} s ago", "1")
+    if noted is None:
+        yield "  It has not noted yet how it fares."
+        return
+    how = "file events" if noted.mode == "events" else "looking again and again, since there are no file events"
+    yield _line("Hears by", how)
+    yield _line("Waiting", f"{noted.pending:,} files" if noted.pending else "nothing")
+    if noted.recent is not None:
+        yield from _recent(noted.recent)
+
+
+def _recent(recent: Recent) -> Iterator[str]:
+    rows: list[tuple[str, Share | None, Callable[[float], str]]] = [
+        ("From a line's being written to its commit", recent.late_ms, lambda ms: f"{ms:,.1f} ms"),
+        ("A look at the logs", recent.took_ms, lambda ms: f"{ms:,.1f} ms"),
+        ("Files checked", recent.files_checked, lambda count: _number(int(count))),
+        ("Unchanged", recent.cache_hit_rate, lambda rate: f"{rate:.1%}"),
+        ("Read", recent.bytes_read, _size),
+        ("Entries", recent.entries_parsed, lambda count: _number(int(count))),
+    ]
+    title = f"Its latest {recent.looks:,} looks that found something"
+    yield f"  {title:44}{'median':>12}{'p99':>12}"
+    yield from (f"  {name:44}{shown(share.p50):>12}{shown(share.p99):>12}" for name, share, shown in rows if share is not None)
+
+
 def _looks(status: Status, zone: ZoneInfo, style: Style) -> Iterator[str]:
     found = status.census.found if status.census else ()
     last = status.last_look
@@ -146,7 +177,7 @@ def _moment(at_ms: int, zone: ZoneInfo) -> str:
     return periods.at(at_ms, zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _size(size_bytes: int) -> str:
+def _size(size_bytes: float) -> str:
     for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
         if size_bytes >= size:
             return f"{size_bytes / size:,.1f} {unit}"

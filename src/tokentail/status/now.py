@@ -15,6 +15,7 @@ from tokentail.census import Census, Look
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.database import SCHEMA_VERSION
 from tokentail.errors import StoreError
+from tokentail.leader import Leadership, Seen
 from tokentail.model import LogFile, Problem
 from tokentail.prices import PriceList
 from tokentail.reports.build import shown_path
@@ -68,6 +69,7 @@ class Status(NamedTuple):
     size_bytes: int
     store: StoreFile
     copies: tuple[Copy, ...]
+    leader: Seen | None  # the process that follows and keeps the store up to date; None: nobody does
     census: Census | None  # None: there is no store yet, or it cannot be read
     last_look: Look | None
     prices: Prices
@@ -85,16 +87,18 @@ def take_status(source: LocalFolders, path: Path, prices: PriceList, *, coordina
     listing = source.list_files()
     problems, degraded = list(listing.problems), list(prices.problems)
     held, last_look = None, None
+    leader = _leader(path)
+    number = leader.process if leader else None
     try:
         if coordinator is not None and (listing.files or path.exists()):
-            held, update = coordinator.answer(lambda db, _: census.take_census(db, looks=LOOKS))
+            held, update = coordinator.answer(lambda db, _: census.take_census(db, looks=LOOKS, leader=number))
             # While another process writes there was no look of ours.
             is_ours = update.metrics.files_checked > 0 or not listing.files
             last_look = Look(update.started_at_ms, os.getpid(), update.metrics) if is_ours else held.latest
             problems += update.problems
             degraded += update.degraded
         elif path.exists():
-            held = _read_only(path)
+            held = _read_only(path, number)
             last_look = held.latest
     except StoreError as error:
         degraded.append(str(error))
@@ -106,6 +110,7 @@ def take_status(source: LocalFolders, path: Path, prices: PriceList, *, coordina
         sum(sizes),
         _store_file(path),
         tuple(_copies(path)),
+        leader,
         held,
         last_look,
         Prices("imported" if prices.is_imported else "shipped", prices.as_of, prices.made_from, prices.own_models),
@@ -114,7 +119,12 @@ def take_status(source: LocalFolders, path: Path, prices: PriceList, *, coordina
     )
 
 
-def _read_only(path: Path) -> Census:
+def _leader(path: Path) -> Seen | None:
+    leadership = Leadership(path)
+    return leadership.seen() if leadership.leads_elsewhere() else None
+
+
+def _read_only(path: Path, leader: int | None) -> Census:
     """
     What the store says as it is.
 
@@ -128,7 +138,7 @@ def _read_only(path: Path) -> Census:
                 raise StoreError(
                     f"the store {path} has schema {version}, ours is {SCHEMA_VERSION} (a look without --no-update brings it there)"
                 )
-            return census.take_census(db, looks=LOOKS)
+            return census.take_census(db, looks=LOOKS, leader=leader)
         except sqlite3.DatabaseError as error:
             raise StoreError(f"cannot read the store {path}: {error} (a look without --no-update repairs it)") from error
 
@@ -150,7 +160,7 @@ def _copies(path: Path) -> Iterator[Copy]:
     """Everything whose name begins like the store's, its own parts left out; a write-ahead log belongs to its copy."""
     beside = {each.name: _size(each) for each in path.parent.glob(f"{path.name}.*")} if path.parent.is_dir() else {}
     for name, size in sorted(beside.items()):
-        if name not in (f"{path.name}.lock", f"{path.name}.fresh") and not name.endswith(("-wal", "-shm")):
+        if name not in (f"{path.name}.lock", f"{path.name}.leader", f"{path.name}.fresh") and not name.endswith(("-wal", "-shm")):
             yield Copy(name, size + beside.get(f"{name}-wal", 0) + beside.get(f"{name}-shm", 0))
 
 

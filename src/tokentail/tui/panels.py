@@ -162,9 +162,10 @@ class Engine(Panel):
             ("time", words.duration(now.took_s), words.duration(ever.took_s)),
         ]
         if live := snapshot.look.live:
-            rows.append(("followed by", _followed_by(live), ""))
-            if live.late_ms:
-                rows.append(("delay p50, p99", words.duration(live.late_ms[0] / 1000), words.duration(live.late_ms[1] / 1000)))
+            rows.append(("followed by", _followed_by(live), f"{live.pending:,} wait" if live.pending else ""))
+            for name, share in (("delay", live.recent.late_ms), ("look", live.recent.took_ms)) if live.recent else ():
+                if share is not None:
+                    rows.append((f"{name} p50, p99", words.duration(share.p50 / 1000), words.duration(share.p99 / 1000)))
         last_cells = (width - 15) // 2
         total_cells = width - 15 - last_cells
         lines = [
