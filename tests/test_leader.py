@@ -55,13 +55,13 @@ def test_how_long_a_leader_has_been_silent(tmp_path: Path) -> None:
     leads, reads = Leadership(path, clock=lambda: now), Leadership(path, clock=lambda: now)
     assert reads.seen() is None
     leads.try_take()
-    assert reads.seen() == (os.getpid(), 0)
+    assert reads.seen() == (os.getpid(), now, 0)
     now += 7
-    assert reads.seen() == (os.getpid(), 7)
+    assert reads.seen() == (os.getpid(), now - 7, 7)
     leads.beat()
-    assert reads.seen() == (os.getpid(), 0)
+    assert reads.seen() == (os.getpid(), now, 0)
     now -= 100
-    assert reads.seen() == (os.getpid(), 0)  # a clock that was set back makes nobody silent for less than nothing
+    assert reads.seen() == (os.getpid(), now + 100, 0)  # a clock that was set back makes nobody silent for less than nothing
     leads.release()
 
 

@@ -63,7 +63,7 @@ FULL = Status(
     540_200_000,
     StoreFile("~/.local/share/tokentail/store.db", True, 10_400_000, 2_100_000, None),
     (Copy("store.db.before-2", 9_800_000), Copy("store.db.damaged-20260930T101500Z", 10_100_000)),
-    Seen(4_720, 0.25),
+    Seen(4_720, NOW_MS / 1000 - 0.25, 0.25),
     Census(
         *(2, 1, Files(1_302, 12, 3, 540_190_000, 4), Counted(52_133, 1_767_312_000_000, NOW_MS, 412, 37, 2)),
         (

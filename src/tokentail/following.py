@@ -310,8 +310,13 @@ class _Reader:
         seen = self._seen
         if seen is not None and seen.silent_s >= self._pace.silent_after_s:
             update.degraded.append(
-                f"process {seen.process}, which keeps the store up to date, has not been heard of for {seen.silent_s:.0f} s "
-                "(is it stopped?); the logs are looked at from here once a second"
+                f"process {seen.process}, which keeps the store up to date, has not been heard of since {_utc(seen.beat_s)} "
+                "(is it stopped, or at a long piece of work?); the logs are looked at from here once a second"
             )
         update.live = Live(False, seen.process if seen else 0, "events", 0)
         return update
+
+
+def _utc(moment_s: float) -> str:
+    """Told so, a silence is one reason for as long as it lasts."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment_s))

@@ -16,9 +16,10 @@ _WIDTH = 48  # bytes: rewritten in place, so that it works on a full disk
 
 
 class Seen(NamedTuple):
-    """The process that leads, and how long it has not been heard of."""
+    """The process that leads, when it was heard of last, by the clock, and how long ago that is."""
 
     process: int
+    beat_s: float
     silent_s: float
 
 
@@ -65,7 +66,7 @@ class Leadership:
         """Who led last, as far as its file says."""
         try:
             process, beat = self._path.read_bytes().split()
-            return Seen(int(process), max(self._clock() - float(beat), 0.0))
+            return Seen(int(process), float(beat), max(self._clock() - float(beat), 0.0))
         except (OSError, ValueError):
             return None
 

@@ -195,7 +195,7 @@ def s50(s: Scene) -> None:
     other.send(signal.SIGSTOP)
     s.start()
     s.append(G, 2)
-    s.wait_for_words("has not been heard of for")
+    s.wait_for_words("has not been heard of since")
     s.caught_up()
     other.send(signal.SIGCONT)
     s.append(F, 2)
