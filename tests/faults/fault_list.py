@@ -72,13 +72,39 @@ FAULTS = (
     Fault("F18", "a copy, a hard link", "by a user", EXACT, ("S30", "S31")),
     Fault("F19", "links", "turned, dangling, in a circle, out of the tree", EXACT + "; the circle is named", ("S32", "S44")),
     Fault(
-        "F20", "deleted unread", "unlink, rename out of the tree", "a part, nothing twice; nobody can know the rest", ("S18", "S53", "S55")
+        "F20",
+        "deleted unread",
+        "unlink, rename out of the tree",
+        "what was in a log that was read before, once; of others a part, nothing twice",
+        ("S18", "F20-held", "S53", "S55", "test_sources_handles.py::test_lines_of_a_log_that_was_deleted_count"),
     ),
     # Tree
-    Fault("F22", "a rename between listing, opening and descending", "done by the reader's own process right before", EXACT, ("S34",)),
-    Fault("F23", "deep folders written to at once", "mkdir -p, then write", EXACT, ("S37",)),
+    Fault(
+        "F22",
+        "a rename between listing, opening and descending",
+        "done by the reader's own process right before",
+        EXACT,
+        (
+            "S34",
+            "test_coordinator.py::test_file_that_goes_away_before_it_is_read",
+            "test_coordinator.py::test_file_that_is_renamed_before_it_is_read",
+        ),
+    ),
+    Fault(
+        "F23",
+        "deep folders written to at once",
+        "mkdir -p, then write",
+        EXACT,
+        ("S37", "test_watcher_inotify.py::test_made_while_a_watch_is_set_up"),
+    ),
     Fault("F24", "trees moved in, renamed, moved out", "rename", EXACT + "; nothing that is written outside", ("S38",)),
-    Fault("F25", "the root deleted and made again", "rm -r", EXACT, ("S39", "test_tracker.py::test_root_that_is_removed_and_comes_back")),
+    Fault(
+        "F25",
+        "the root deleted and made again",
+        "rm -r",
+        EXACT,
+        ("S39", "test_tracker.py::test_root_that_is_removed_and_comes_back", "test_watcher_inotify.py::test_root_removed_and_made_again"),
+    ),
     Fault(
         "F26",
         "no permission, no descriptor, an error of the disk",
@@ -91,17 +117,47 @@ FAULTS = (
         "hostile names, pipes, folders named like logs",
         "made",
         EXACT,
-        ("S54", "F27", "test_tracker.py::test_hostile_names_in_the_store"),
+        ("S54", "F27", "test_tracker.py::test_hostile_names_in_the_store", "test_watcher_inotify.py::test_hostile_names"),
     ),
     # Watching
-    Fault("F28", "more events than the kernel keeps", "SIGSTOP, 18 000 events, SIGCONT", EXACT, ("S40",)),
-    Fault("F29", "the limit of watches", "a user namespace that allows 20", NAMED, ("S41",)),
-    Fault("F30", "the limit of instances", "a user namespace that allows none", NAMED, ("S42",)),
-    Fault("F31", "a mute watcher", "a watcher that tells nothing", NAMED, ("F31", "S02")),
-    Fault("F32", "the watching thread ends or hangs", "a watcher that raises, or sleeps", NAMED, ("S43", "F32")),
+    Fault("F28", "more events than the kernel keeps", "SIGSTOP, 18 000 events, SIGCONT", EXACT, ("S40", "test_watcher.py::test_overflow")),
+    Fault("F29", "the limit of watches", "a user namespace that allows 20", NAMED, ("S41", "test_watcher.py::test_real_limit_of_watches")),
+    Fault(
+        "F30",
+        "the limit of instances",
+        "a user namespace that allows none",
+        NAMED,
+        ("S42", "test_watcher.py::test_real_limit_of_instances"),
+    ),
+    Fault(
+        "F31",
+        "a mute watcher",
+        "a watcher that tells nothing",
+        NAMED,
+        ("F31", "S02", "test_watcher.py::test_mute_system", "test_watcher.py::test_mute_folder"),
+    ),
+    Fault(
+        "F32",
+        "the watching thread ends or hangs",
+        "a watcher that raises, or sleeps",
+        NAMED,
+        ("S43", "F32", "test_watcher.py::test_thread_that_never_lasts", "test_watcher.py::test_thread_that_hangs"),
+    ),
     Fault("F33", "events twice, late, out of order, of nothing", "a watcher that tells them so", EXACT, ("F33",)),
-    Fault("F34", "writes without events", "a memory map, a hard link outside, a link's target outside", EXACT, ("S44",)),
-    Fault("F35", "clocks", "utime: back, still, ahead; two appends in a tick", EXACT, ("S45", "S46")),
+    Fault(
+        "F34",
+        "writes without events",
+        "a memory map, a hard link outside, a link's target outside",
+        EXACT,
+        ("S44", "test_watcher.py::test_written_through_a_map", "test_watcher.py::test_written_through_a_name_elsewhere"),
+    ),
+    Fault(
+        "F35",
+        "clocks",
+        "utime: back, still, ahead; two appends in a tick",
+        EXACT,
+        ("S45", "S46", "test_watcher_poller.py::test_two_appends_in_one_second"),
+    ),
     # State
     Fault(
         "F36",
@@ -119,7 +175,12 @@ FAULTS = (
         "a full disk",
         "a small tmpfs in a namespace; RLIMIT_FSIZE",
         "named once; each reply once when there is room; a command ends and says so",
-        ("F37", "test_database.py::test_a_full_disk", "test_database.py::test_no_room_for_the_store"),
+        (
+            "F37",
+            "test_patience.py::test_no_room_for_more_pages",
+            "test_database.py::test_a_full_disk",
+            "test_database.py::test_no_room_for_the_store",
+        ),
     ),
     Fault(
         "F38",
@@ -165,7 +226,7 @@ NOT_INJECTED = (
     ("an error of a real disk", "it is raised where the log is read (F26)"),
     (
         "a network file system",
-        "none can be mounted without root; that one is polled is shown with a made-up table of mounts, in the watcher's own tests",
+        "none can be mounted without root; that one is polled is shown by `test_watcher.py::test_network_file_system`",
     ),
     ("the system's clock set back", "it needs root and would hit other processes; the times of files are set instead (S45)"),
     (

@@ -83,6 +83,26 @@ def s18(s: Scene) -> None:
     s.append(F, 2)
 
 
+@scenario(
+    "F20-held",
+    "rotated out of the tree, or deleted, with unread lines, of logs that the reader has read before: it holds them open",
+    modes=("events", "polling", "muted"),
+    why="a reader that is killed holds nothing",
+)
+def f20_held(s: Scene) -> None:
+    s.start()
+    s.append(F, 3)
+    s.append(G, 3)
+    for _ in range(4):
+        s.caught_up()
+        s.append(F, 3)
+        s.move(F, s.outside / s.fresh("gone"))
+        s.append(F, 2)
+        s.append(G, 2)
+        s.remove(G)
+        s.append(G)
+
+
 @scenario("S19", "copied and cut to nothing, by a writer that appends and by one that keeps its place")
 def s19(s: Scene) -> None:
     s.start()
