@@ -20,7 +20,7 @@ ROWS = (
     ("ledger", "salvage", "provenance", "leader"),
     ("forget", "passes"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "census", "recount", "totals"),
-    ("workers", "carryover", "commits", "checkpoints", "sweep", "patience", "notes"),
+    ("workers", "carryover", "commits", "checkpoints", "sweep", "patience", "notes", "pending", "told"),
     ("backlog", "renewal", "following"),
     ("coordinator", "reports", "verify"),
     ("fleet", "feed", "parallel", "backup", "export", "status"),

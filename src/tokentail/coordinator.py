@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
 import threading
 import time
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tokentail import database, queries
 from tokentail.errors import StoreBlockedError, StoreBusyError, StoreError
-from tokentail.model import Chunk, Listing, LogFile, Metrics, Problem, Recent, ReplyChange, Update
+from tokentail.model import Chunk, Listing, Metrics, Problem, Recent, Update
 from tokentail.notes import Notes
 from tokentail.passes import PassCounter
+from tokentail.pending import Pending
 from tokentail.prices import PriceList
 from tokentail.sources import LocalFolders
 from tokentail.store import Store
+from tokentail.told import News, Told
 from tokentail.tracker import FileTracker
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 LEFT_EVERY_S = 5.0  # how often who leads looks whether a log that it has open has gone without an event
 BATCH_RECORDS = 60_000  # a commit's worth: bounds memory while a backlog is read
-MOST_PENDING_FILES = 500  # that are read at once while others wait
 WAIT_S = 10.0  # for another process's pass
 
 Answer = TypeVar("Answer")
@@ -64,10 +64,9 @@ class UpdateCoordinator:
         self._reader: sqlite3.Connection | None = None
         self._tracker = FileTracker(source)
         self._known_version = -1
-        self._seen_change: int | None = None
-        self._was_empty = False  # the store, after the update before
+        self._told = Told()
         self._parser: IncrementalParser | None = None  # of a process that leads
-        self._pending: dict[str, LogFile] = {}
+        self._pending = Pending()
         self._notes = Notes()
         self._is_wanted = False
         self.looked_at_all_s = 0.0  # when the last pass over all places began, by our clock
@@ -117,22 +116,22 @@ class UpdateCoordinator:
         try:
             with database.locked(self.store_path, wait_s=self._wait_s):
                 try:
-                    load_changes = self._pass(only, most_bytes, degraded, counted, started, began)
+                    news = self._pass(only, most_bytes, degraded, counted, started, began)
                 except sqlite3.DatabaseError as error:
                     self._replace_damaged(error, degraded)
-                    load_changes = self._pass(None, most_bytes, degraded, counted, started, began)
+                    news = self._pass(None, most_bytes, degraded, counted, started, began)
             files_checked = self._tracker.files_checked
         except StoreBusyError as error:
             if not self.store_path.exists():
                 raise
             degraded.append(f"{error}; shown is what it had committed")
-            load_changes, files_checked = self._changes_or_none(), 0
+            news, files_checked = self._news_of_others(), 0
         except StoreBlockedError:
             self._forget_reads()
             raise
         metrics = counted.metrics(files_checked, time.perf_counter() - began)
         problems = [*self._tracker.problems, *counted.problems]
-        return Update(int(started * 1000), metrics, problems, degraded, load_changes)
+        return Update(int(started * 1000), metrics, problems, degraded, news)
 
     def answer(self, question: Callable[[sqlite3.Connection, Update], Answer]) -> tuple[Answer, Update]:
         """
@@ -206,10 +205,10 @@ class UpdateCoordinator:
             except sqlite3.DatabaseError as error:
                 self._replace_damaged(error, degraded)
                 renewed = made_anew()
-            load_changes = self._changes_from(self._ready_store())
+            news = self._told.news(self._ready_store().connection)
         metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
         problems = [*self._tracker.problems, *counted.problems]
-        return renewed, Update(int(started * 1000), metrics, problems, degraded, load_changes)
+        return renewed, Update(int(started * 1000), metrics, problems, degraded, news)
 
     def follow(self, stop: threading.Event) -> Iterator[Update]:
         """
@@ -243,19 +242,7 @@ class UpdateCoordinator:
 
     def next_pending(self, most_bytes: int) -> Listing:
         """Those of them which were written last, as they are now: at least one, and otherwise about so many bytes."""
-        found: list[LogFile] = []
-        size = 0
-        # Several, because a commit for each of ten thousand small files would take minutes; not all, because what is live waits.
-        for file in heapq.nlargest(MOST_PENDING_FILES, self._pending.values(), key=lambda file: file.mtime_ns):
-            fresh = self.source.look_again(file)
-            if fresh is None:
-                del self._pending[file.path]
-                continue
-            size += fresh.size_bytes
-            if found and size > most_bytes:
-                break
-            found.append(fresh)
-        return Listing(found, [])
+        return self._pending.latest(most_bytes, self.source.look_again)
 
     def sweep(self) -> Sweep:
         """A look at all places that lets others have their turn."""
@@ -268,10 +255,10 @@ class UpdateCoordinator:
         if self._store is None or _identity(self.store_path) != self._opened:
             return self.look(None)
         try:
-            load_changes = self._changes_from(self._store)
+            news = self._told.news(self._store.connection)
         except sqlite3.DatabaseError:
             return self.look(None)  # it is replaced, unless whoever leads has done so meanwhile
-        return Update(int(self._clock() * 1000), Metrics(), [], [], load_changes)
+        return Update(int(self._clock() * 1000), Metrics(), [], [], news)
 
     def commits(self) -> Commits:
         """A way to wait for what other processes commit."""
@@ -302,7 +289,7 @@ class UpdateCoordinator:
 
     def _pass(
         self, only: Listing | None, most_bytes: int | None, degraded: list[str], counted: PassCounter, started: float, began: float
-    ) -> Callable[[], list[ReplyChange]]:
+    ) -> News:
         """Read what is new, and write down that we did; gives a way to load the changes."""
         store = self._ready_store()
         if store.has_old_rules:
@@ -317,7 +304,7 @@ class UpdateCoordinator:
         metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
         mode = self.mode if self._parser is not None else None
         self._notes.add(store, int(started * 1000), counted, metrics, mode=mode, pending=self.pending)
-        return self._changes_from(store)
+        return self._told.news(store.connection)
 
     def _read_left_behind(self, store: Store, thorough: bool, counted: PassCounter) -> None:
         """The rest of logs that were deleted or moved away while we had them open; before anything that stands at their places now."""
@@ -342,7 +329,7 @@ class UpdateCoordinator:
         """What every changed file gained; files that cannot be read are named and tried again by the next pass."""
         changes = list(self._tracker.check_changes(only))
         for file in only.files if only else ():
-            self._pending.pop(file.path, None)
+            self._pending.done(file)
         if not changes:
             return
         # Not at the top: what parsing needs takes time to import, and most passes find nothing new.
@@ -353,7 +340,7 @@ class UpdateCoordinator:
         left: int | None = most_bytes
         if most_bytes is not None:
             changes.sort(key=lambda change: change.file.mtime_ns, reverse=True)
-            self._pending.update((change.file.path, change.file) for change in changes)
+            self._pending.add(change.file for change in changes)
         for change, outcome in read(changes, self.source, total, parser=self._parser):
             if isinstance(outcome, Chunk):
                 yield outcome
@@ -361,7 +348,7 @@ class UpdateCoordinator:
                     left -= outcome.bytes_read
                     if left <= 0 and (outcome.more or change is not changes[-1]):
                         if not outcome.more:
-                            self._pending.pop(change.file.path, None)
+                            self._pending.done(change.file)
                         return
                 continue
             if isinstance(outcome, OSError):
@@ -369,11 +356,18 @@ class UpdateCoordinator:
                     counted.vanished += 1
                 else:
                     counted.problems.append(Problem(change.file.path, outcome.strerror or str(outcome)))
-            self._pending.pop(change.file.path, None)
+            self._pending.done(change.file)
             counted.files_read += 1
             done += unread_bytes(change)
             if self._progress is not None:
                 self._progress(done, total)
+
+    def _news_of_others(self) -> News:
+        """What they have committed; nothing where the store is damaged, which whoever holds it replaces."""
+        try:
+            return self._told.news(self._store.connection if self._store else None)
+        except sqlite3.DatabaseError:
+            return list
 
     def _forget_reads(self) -> None:
         """What was read could not be kept: the next pass goes by what the store knows."""
@@ -385,7 +379,7 @@ class UpdateCoordinator:
         is_another = self._store is not None and _identity(self.store_path) != self._opened
         if is_another:
             self.close()  # another process has moved a damaged one aside
-            self._seen_change = 0
+            self._told.begin_anew()
         if is_new := self._store is None:
             self._store, self._opened = self._open(), _identity(self.store_path)
         store = self._store
@@ -397,8 +391,7 @@ class UpdateCoordinator:
             store.check_list()
             self._tracker.restore(store.lives("live"), recall=lambda: store.lives("missing"))
             self._known_version = version
-        if self._seen_change is None:
-            self._seen_change = queries.latest_change(store.connection)
+        self._told.begin(store.connection)
         return store
 
     def _open(self, path: Path | None = None) -> Store:
@@ -415,7 +408,7 @@ class UpdateCoordinator:
 
         if database.is_damaged(error):
             self.close()
-            self._seen_change = 0  # changes are numbered anew
+            self._told.begin_anew()
         degraded.append(renewal.replace_damaged(self.store_path, self._open, error, self._clock))
         return self._ready_store()
 
@@ -440,34 +433,6 @@ class UpdateCoordinator:
             return renewal.renew(store, self._open, read_logs, origin=origin, keeps_old=keeps_old, by_other_rules=by_other_rules, tell=tell)
         finally:
             self.close()
-
-    def _changes_from(self, store: Store | None) -> Callable[[], list[ReplyChange]]:
-        """A way to load what changed since the update before, without what later updates will tell."""
-        if store is None or self._seen_change is None:
-            return list
-        first, last = self._seen_change, queries.latest_change(store.connection)
-        self._seen_change = last
-        # The first fill is not written down as changes; to somebody who follows, it is news.
-        filled, self._was_empty = self._was_empty, not queries.has_replies(store.connection)
-
-        def load() -> list[ReplyChange]:
-            try:
-                if filled and not self._was_empty:
-                    return [ReplyChange(last, "new", reply.key, reply) for reply in queries.replies_since(store.connection, 0)]
-                return queries.changes_between(store.connection, first, last)
-            except sqlite3.DatabaseError:
-                if self._seen_change == last:
-                    self._seen_change = first  # told by the update after the next look, which meets the damage, too
-                return []
-
-        return load
-
-    def _changes_or_none(self) -> Callable[[], list[ReplyChange]]:
-        """The same, where a damaged store must wait for its replacement."""
-        try:
-            return self._changes_from(self._store)
-        except sqlite3.DatabaseError:
-            return list
 
 
 def _nobody_waits() -> None:

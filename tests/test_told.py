@@ -1,0 +1,85 @@
+"""Tests of `tokentail.told`: each change is news once, whatever becomes of the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from logs import coordinator, line, told
+from tokentail.told import Told
+
+
+class Writer:
+    """A process that writes replies, and a connection of somebody who listens."""
+
+    def __init__(self, root: Path) -> None:
+        self.log = root / "logs" / "-app" / "s1.jsonl"
+        self.log.parent.mkdir(parents=True)
+        self.live = coordinator(root)
+        self.add("msg_1")
+        self.db = sqlite3.connect(root / "store.db", check_same_thread=False)
+
+    def add(self, *names: str) -> None:
+        with self.log.open("ab") as log:
+            log.write(b"".join(map(line, names)))
+        self.live.check_for_updates()
+
+
+@pytest.fixture(name="writer")
+def fixture_writer(tmp_path: Path) -> Iterator[Writer]:
+    made = Writer(tmp_path)
+    with closing(made.live), closing(made.db):
+        yield made
+
+
+def test_what_was_there_is_no_news(writer: Writer) -> None:
+    """What comes later is, once; and what nobody has loaded yet stays what it was."""
+    since = Told()
+    assert since.news(writer.db)() == []
+    since.begin(writer.db)
+    writer.add("msg_2")
+    since.begin(writer.db)
+    first = since.news(writer.db)
+    writer.add("msg_3", "msg_4")
+    assert told(since.news(writer.db)()) == [("new", "msg_3"), ("new", "msg_4")]
+    assert told(first()) == [("new", "msg_2")]
+    assert since.news(writer.db)() == []
+    assert since.news(None)() == []
+
+
+def test_another_store(writer: Writer) -> None:
+    """All its changes are news, but for what it was filled with first."""
+    since = Told()
+    since.begin(writer.db)
+    writer.add("msg_2")
+    since.news(writer.db)
+    since.begin_anew()
+    assert told(since.news(writer.db)()) == [("new", "msg_2")]
+
+
+def test_a_first_fill_is_news_to_whoever_saw_the_empty_store(tmp_path: Path) -> None:
+    """Though it is not written down as changes."""
+    with closing(coordinator(tmp_path)) as live:
+        live.check_for_updates()
+        since = Told()
+        since.begin(live.db)
+        since.news(live.db)
+        (tmp_path / "logs" / "-app").mkdir(parents=True)
+        (tmp_path / "logs" / "-app" / "s1.jsonl").write_bytes(line("msg_1") + line("msg_2"))
+        live.check_for_updates()
+        assert told(since.news(live.db)()) == [("new", "msg_1"), ("new", "msg_2")]
+
+
+def test_what_could_not_be_loaded_is_told_later(writer: Writer, tmp_path: Path) -> None:
+    """A connection that is closed or damaged meanwhile gives nothing, and the next one all."""
+    since = Told()
+    since.begin(writer.db)
+    writer.add("msg_2")
+    with closing(sqlite3.connect(tmp_path / "store.db")) as other:
+        news = since.news(other)
+    assert news() == []
+    assert told(since.news(writer.db)()) == [("new", "msg_2")]
