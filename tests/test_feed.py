@@ -164,3 +164,14 @@ def test_line_for_people(tmp_path: Path, log: Path) -> None:
     assert lines_of.text(ReplyChange(1, "gone", "m1\x07", None)).split() == ["gone", "m1\ufffd"]
     assert "  Shop  " in feed.Lines(live, PRICES, UTC, {"/srv/app": "Shop"}).text(ReplyChange(1, "grown", "m1", reply))
     live.close()
+
+
+def test_line_for_people_while_the_store_cannot_be_read(tmp_path: Path, log: Path) -> None:
+    """The slug stands for the project's name until it can: that is no reason to end."""
+    log.write_bytes(line("m1", cwd="/srv/app"))
+    live = coordinator(tmp_path)
+    live.check_for_updates()
+    (reply,) = queries.replies_since(live.db, 0)
+    live.db.close()
+    assert f"  {reply.owner.project}  " in feed.Lines(live, PRICES, UTC, {}).text(ReplyChange(1, "new", "m1", reply))
+    live.close()

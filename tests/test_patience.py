@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -151,6 +152,19 @@ def test_a_log_that_is_deleted_meanwhile(tmp_path: Path) -> None:
         until(updates, lambda each: bool(each.degraded))
         live.db.execute("PRAGMA max_page_count = 1000000")
         assert len(until(updates, lambda each: bool(each.changes)).changes) == 999
+
+
+def test_somebody_else_is_writing(tmp_path: Path) -> None:
+    """A program that knows nothing of our locks may keep the store to itself for longer than SQLite waits."""
+    log = first_log(tmp_path)
+    with following(tmp_path) as (live, updates), closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        next(updates)
+        live.db.execute("PRAGMA busy_timeout = 10")
+        other.execute("BEGIN IMMEDIATE")
+        append(log, lines(1, 2))
+        assert "database is locked" in until(updates, lambda each: bool(each.degraded)).degraded[0]
+        other.execute("ROLLBACK")
+        assert told(until(updates, lambda each: bool(each.changes)).changes) == [("new", "msg_1"), ("new", "msg_2")]
 
 
 def test_nothing_to_show_is_no_reason_to_wait(tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ SCHEMA_VERSION = 4
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _MIGRATIONS = Path(__file__).with_name("migrations")  # N.sql leads from version N to the next one
 _BUSY_TIMEOUT_MS = 5_000
+_PASSING = (
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),
+)
 _PROCESS_WIDTH = 20  # of a process's id in the lock file
 
 
@@ -132,8 +136,8 @@ def is_damaged(error: sqlite3.DatabaseError) -> bool:
 
 
 def may_pass(error: sqlite3.DatabaseError) -> bool:
-    """Does the error mean that the disk is full, may not be written or fails, and not that the store is of no use?"""
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+    """Does the error mean a disk that is full, fails or may not be written, or others in the way, and not that the store is of no use?"""
+    return error.sqlite_errorcode & 0xFF in _PASSING
 
 
 def wipe(connection: sqlite3.Connection, path: Path) -> None:

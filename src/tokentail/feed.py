@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -84,7 +86,8 @@ class Lines:
         if reply is None:
             return f"{'':19}  {change.event:9}  {text.safe(change.key)}"
         if reply.owner.project not in self._projects.folders:
-            self._projects = Projects(queries.project_folders(self._coordinator.db), self._aliases)
+            with contextlib.suppress(sqlite3.DatabaseError):  # a damaged store is replaced by the next look; until then the slug will do
+                self._projects = Projects(queries.project_folders(self._coordinator.db), self._aliases)
         counts = counts_of(reply, self._prices)
         used = f"in {text.short(reply.tokens.prompt):>6}  out {text.short(reply.tokens.output):>6}"
         at = periods.at(reply.at_ms, self._zone).strftime("%Y-%m-%d %H:%M:%S")
