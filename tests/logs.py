@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from tokentail import prices
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.following import Pace
 from tokentail.merge import join
-from tokentail.model import START, Change, Chunk, Cursor, Life, Listing, LogFile, Problem, Record, ReplyChange
+from tokentail.model import START, Change, Chunk, Cursor, Life, Listing, LogFile, Problem, Record, ReplyChange, Update
 from tokentail.parser import BUFFER_BYTES, IncrementalParser
 from tokentail.sources import LocalFolders
 
 PRICES = prices.load()
+DEADLINE_S = 30.0  # a test waits so long for what must come
 QUICK = Pace(idle_every_s=0.02, in_doubt_every_s=0.2, in_calm_every_s=0.5, stop_within_s=0.01, succeed_every_s=0.01)
 AT = "2026-10-01T10:00:00.000Z"
 USAGE: dict[str, object] = {
@@ -211,6 +213,16 @@ def coordinator(
 ) -> UpdateCoordinator:
     """A coordinator for the folder `logs` under `root`, with its store beside it."""
     return UpdateCoordinator(source or LocalFolders([root / "logs"]), store or root / "store.db", prices=PRICES, pace=pace or QUICK)
+
+
+def wait_for(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Update:
+    """The first update that is looked for; fails when it does not come in time."""
+    until = time.monotonic() + DEADLINE_S
+    for update in updates:
+        if is_it(update):
+            return update
+        assert time.monotonic() < until, "it did not come"
+    raise AssertionError("the updates ended")
 
 
 def told(changes: Iterable[ReplyChange]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from logs import PRICES, CountingFolders, coordinator, line, lines, told
+from logs import PRICES, CountingFolders, coordinator, line, lines, told, wait_for
 from tokentail import coordinator as module
 from tokentail import database, queries
 from tokentail.coordinator import UpdateCoordinator
@@ -33,8 +33,6 @@ from tokentail.sources import LocalFolders
 from tokentail.store import Applied, Store
 from tokentail.usage import Question, usage
 from tokentail.verify import verify
-
-DEADLINE_S = 20.0
 
 
 def write(root: Path, name: str, data: bytes) -> Path:
@@ -378,16 +376,6 @@ def test_store_that_was_restored_from_a_backup(tmp_path: Path) -> None:
 
 
 # Following
-
-
-def wait_for(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Update:
-    """The first update that is looked for; fails when it does not come in time."""
-    until = time.monotonic() + DEADLINE_S
-    for update in updates:
-        if is_it(update):
-            return update
-        assert time.monotonic() < until, "it did not come"
-    raise AssertionError("the updates ended")
 
 
 def test_following(tmp_path: Path) -> None:

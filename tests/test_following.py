@@ -7,26 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from builders import line
-from logs import QUICK, coordinator, told
+from logs import QUICK, coordinator, told, wait_for
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.model import Update
-
-DEADLINE_S = 30.0
-
-
-def until(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Update:
-    end = time.monotonic() + DEADLINE_S
-    for update in updates:
-        if is_it(update):
-            return update
-        assert time.monotonic() < end, "it did not come"
-    raise AssertionError("the updates ended")
 
 
 def first_log(root: Path) -> Path:
@@ -67,8 +53,8 @@ def test_who_reads_is_told_the_same_as_who_leads(tmp_path: Path) -> None:
         assert (next(leads).live.leads, next(reads).live.leads) == (True, False)  # type: ignore[union-attr]  # both follow
         for name in ("msg_2", "msg_3"):
             append(log, name)
-            assert told(until(leads, lambda update: bool(update.changes)).changes) == [("new", name)]
-            heard = until(reads, lambda update: bool(update.changes))
+            assert told(wait_for(leads, lambda update: bool(update.changes)).changes) == [("new", name)]
+            heard = wait_for(reads, lambda update: bool(update.changes))
             assert told(heard.changes) == [("new", name)]
             assert heard.metrics.files_checked == 0
         stop.set()
@@ -85,9 +71,9 @@ def test_a_leader_that_is_killed_has_a_successor(tmp_path: Path) -> None:
         assert not next(updates).live.leads  # type: ignore[union-attr]  # it follows
         os.kill(other.pid, signal.SIGKILL)
         other.communicate()
-        until(updates, lambda update: update.live is not None and update.live.leads)
+        wait_for(updates, lambda update: update.live is not None and update.live.leads)
         append(log, "msg_2")
-        assert told(until(updates, lambda update: bool(update.changes)).changes) == [("new", "msg_2")]
+        assert told(wait_for(updates, lambda update: bool(update.changes)).changes) == [("new", "msg_2")]
         stop.set()
         assert list(updates) == []
 
@@ -104,7 +90,7 @@ def test_a_leader_that_was_stopped_is_named_and_not_waited_for(tmp_path: Path) -
         append(log, "msg_2")
         told_of: list[str] = []
         while len(told_of) < 3:
-            update = until(updates, lambda update: bool(update.changes) or bool(update.degraded))
+            update = wait_for(updates, lambda update: bool(update.changes) or bool(update.degraded))
             told_of += [reason for reason in update.degraded if str(other.pid) in reason]
         assert "has not been heard of since" in told_of[0]
         assert len(set(told_of)) == 1  # so that a feed says it once
@@ -125,7 +111,7 @@ def test_a_look_at_everything_may_be_asked_for(tmp_path: Path) -> None:
         updates = live.follow(stop)
         next(updates)
         threading.Timer(0.05, live.look_now).start()
-        assert until(updates, lambda update: update.metrics.files_checked == 1).metrics.files_read == 0
+        assert wait_for(updates, lambda update: update.metrics.files_checked == 1).metrics.files_read == 0
         stop.set()
 
 
@@ -147,8 +133,8 @@ def test_a_backlog_is_caught_up_in_slices(tmp_path: Path) -> None:
             updates = live.follow(stop)
             assert next(updates).catching_up
             append(log, "msg_live")
-            found = until(updates, lambda update: any(change.key == "msg_live" for change in update.changes))
-            until(updates, lambda update: not update.catching_up)
+            found = wait_for(updates, lambda update: any(change.key == "msg_live" for change in update.changes))
+            wait_for(updates, lambda update: not update.catching_up)
             assert _replies(live) == 42
             assert found.live is not None
             stop.set()

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from logs import QUICK, coordinator, line, lines, told
+from logs import QUICK, coordinator, line, lines, told, wait_for
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.errors import StoreBlockedError, StoreNewerError
 from tokentail.model import Metrics, Update
 from tokentail.patience import Patience
 
 BLOCKED = StoreBlockedError("cannot write the store s.db: database or disk is full")
-DEADLINE_S = 30.0
 
 
 def update() -> Update:
@@ -107,15 +105,6 @@ def following(root: Path) -> Iterator[tuple[UpdateCoordinator, Iterator[Update]]
         list(updates)
 
 
-def until(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Update:
-    end = time.monotonic() + DEADLINE_S
-    for each in updates:
-        if is_it(each):
-            return each
-        assert time.monotonic() < end, "it did not come"
-    raise AssertionError("the updates ended")
-
-
 def pages(live: UpdateCoordinator) -> int:
     return int(live.db.execute("PRAGMA page_count").fetchone()[0])
 
@@ -127,14 +116,14 @@ def test_no_room_for_more_pages(tmp_path: Path) -> None:
         next(updates)
         live.db.execute(f"PRAGMA max_page_count = {pages(live)}")
         append(log, lines(1, 2000))
-        blocked = until(updates, lambda each: bool(each.degraded))
+        blocked = wait_for(updates, lambda each: bool(each.degraded))
         assert "cannot write the store" in blocked.degraded[0]
         assert blocked.changes == []
         append(log, lines(2001, 2002))
         live.db.execute("PRAGMA max_page_count = 1000000")
-        heard = [key for _, key in told(until(updates, lambda each: "can be written again" in "".join(each.degraded)).changes)]
+        heard = [key for _, key in told(wait_for(updates, lambda each: "can be written again" in "".join(each.degraded)).changes)]
         while len(heard) < 2002:
-            heard += [key for _, key in told(until(updates, lambda each: bool(each.changes)).changes)]
+            heard += [key for _, key in told(wait_for(updates, lambda each: bool(each.changes)).changes)]
         assert sorted(heard) == sorted(f"msg_{number}" for number in range(1, 2003))
 
 
@@ -144,14 +133,14 @@ def test_a_log_that_is_deleted_meanwhile(tmp_path: Path) -> None:
     with following(tmp_path) as (live, updates):
         next(updates)
         append(log, lines(1, 1))
-        until(updates, lambda each: bool(each.changes))
+        wait_for(updates, lambda each: bool(each.changes))
         live.db.execute(f"PRAGMA max_page_count = {pages(live)}")
         append(log, lines(2, 1000))
-        until(updates, lambda each: bool(each.degraded))
+        wait_for(updates, lambda each: bool(each.degraded))
         log.unlink()
-        until(updates, lambda each: bool(each.degraded))
+        wait_for(updates, lambda each: bool(each.degraded))
         live.db.execute("PRAGMA max_page_count = 1000000")
-        assert len(until(updates, lambda each: bool(each.changes)).changes) == 999
+        assert len(wait_for(updates, lambda each: bool(each.changes)).changes) == 999
 
 
 def test_somebody_else_is_writing(tmp_path: Path) -> None:
@@ -162,9 +151,9 @@ def test_somebody_else_is_writing(tmp_path: Path) -> None:
         live.db.execute("PRAGMA busy_timeout = 10")
         other.execute("BEGIN IMMEDIATE")
         append(log, lines(1, 2))
-        assert "database is locked" in until(updates, lambda each: bool(each.degraded)).degraded[0]
+        assert "database is locked" in wait_for(updates, lambda each: bool(each.degraded)).degraded[0]
         other.execute("ROLLBACK")
-        assert told(until(updates, lambda each: bool(each.changes)).changes) == [("new", "msg_1"), ("new", "msg_2")]
+        assert told(wait_for(updates, lambda each: bool(each.changes)).changes) == [("new", "msg_1"), ("new", "msg_2")]
 
 
 def test_nothing_to_show_is_no_reason_to_wait(tmp_path: Path) -> None:
@@ -186,4 +175,4 @@ def test_a_store_that_is_of_no_use_any_longer_is_not_waited_for(tmp_path: Path) 
         (tmp_path / "store.db").write_bytes((tmp_path / "aside").read_bytes())
         append(log, line("msg_1"))
         with pytest.raises(StoreNewerError):
-            until(updates, lambda each: bool(each.changes))
+            wait_for(updates, lambda each: bool(each.changes))

@@ -26,7 +26,8 @@ SELECT {place}, {owner}, extras.model, extras.tier,
     extras.input, extras.output, extras.cache_read, extras.cache_write_5m, extras.cache_write_1h, 0, 0, 0, at_ms, at_ms
 FROM {replies} CROSS JOIN extras ON extras.reply = replies.id {where}"""
 
-SETTLED = "(SELECT quarter FROM settled)"  # what `settled` gives
+_SELECT_SETTLED = "SELECT quarter FROM settled"
+SETTLED = f"({_SELECT_SETTLED})"  # what `settled` gives, within a query
 _BY_DAY = (
     f"SELECT day, owner, {_COLUMNS} FROM days",
     f"SELECT quarter / {_DAY} AS day, owner, {_COLUMNS} FROM quarters WHERE quarter >= {SETTLED} / {_DAY} * {_DAY}",
@@ -98,7 +99,7 @@ def every(column: str) -> str:
 
 def settled(connection: sqlite3.Connection) -> int:
     """The first quarter of an hour that is not added up, nor is any later one; 0 in a new store."""
-    return int(connection.execute(SETTLED[1:-1]).fetchone()[0])
+    return int(connection.execute(_SELECT_SETTLED).fetchone()[0])
 
 
 def settle(connection: sqlite3.Connection, until: int) -> None:

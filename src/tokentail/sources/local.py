@@ -218,13 +218,7 @@ def _is_as_known(path: str, entry: os.DirEntry[str], known: Callable[[str], LogF
         status = entry.stat(follow_symlinks=False)
     except OSError:
         return False
-    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns, status.st_dev) == (
-        file.mtime_ns,
-        file.size_bytes,
-        file.inode,
-        file.ctime_ns,
-        file.device,
-    )
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns) == file[3:]
 
 
 def _take_place(root: str, relative: str, found: dict[str, LogFile], problems: list[Problem]) -> None:
