@@ -5,6 +5,7 @@ from __future__ import annotations
 from tokentail.errors import (
     ConfigError,
     SourceError,
+    StoreBlockedError,
     StoreBusyError,
     StoreError,
     StoreNewerError,
@@ -53,6 +54,7 @@ __all__ = [
     "Row",
     "SessionRow",
     "SourceError",
+    "StoreBlockedError",
     "StoreBusyError",
     "StoreError",
     "StoreNewerError",
