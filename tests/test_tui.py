@@ -387,6 +387,7 @@ async def test_a_damaged_store_does_not_end_the_screen(tmp_path: Path) -> None:
                 file.seek((root - 1) * page_bytes)
                 file.write(b"x" * page_bytes)
             db.execute("INSERT INTO meta (name, value) VALUES ('x', 'x')")  # so that nobody trusts the pages that it holds
-        await at_desk.write(reply(30))
+        with (at_desk.logs / LOG).open("ab") as log:  # looks are counted anew with the new store, so none is waited for
+            log.write(reply(30))
         await at_desk.until(lambda: "was damaged" in at_desk.text)
         await at_desk.until(lambda: "2 replies" in at_desk.text)
