@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from faults.processes import Nursery, Process, wait_until
+from faults.reader import NOBODY
 from logs import line
 from tokentail.database import store_path
 from tokentail.sources.local import is_log_name
@@ -246,12 +247,12 @@ class Scene:
 
     def known_offset(self, name: str) -> int:
         """Where its cursor stands in the store."""
-        with contextlib.closing(self._db()) as db:
+        with self._db() as db:
             inode = self.path(name).stat().st_ino
             return int(db.execute("SELECT offset_bytes FROM files WHERE state = 'live' AND inode = ?", (inode,)).fetchone()[0])
 
     def rejects(self) -> int:
-        with contextlib.closing(self._db()) as db:
+        with self._db() as db:
             return int(db.execute("SELECT sum(malformed_lines) FROM files").fetchone()[0])
 
     def run(self, *words: str) -> tuple[int | None, str, str]:
@@ -299,7 +300,7 @@ class Scene:
         return told
 
     def _count(self) -> int:
-        with contextlib.closing(self._db()) as db:
+        with self._db() as db:
             return int(db.execute("SELECT count(*) FROM replies").fetchone()[0])
 
     def _wait_until_ready(self, reader: Process) -> None:
@@ -308,15 +309,25 @@ class Scene:
     def _unknown(self) -> list[str]:
         """The logs that the store does not know as they are."""
         try:
-            with contextlib.closing(self._db()) as db:
+            with self._db() as db:
                 marks = [(os.fsdecode(path), *mark) for path, *mark in db.execute(_KNOWN)]
         except sqlite3.Error:  # it is being made
             return ["the store"]
         known = {*marks, *(("", *mark) for _, *mark in marks)}
         return [mark[0] or "a hard link" for mark in _marks(self.logs) if mark not in known]
 
-    def _db(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{self.store}?mode=rw", uri=True, timeout=5)
+    @contextlib.contextmanager
+    def _db(self) -> Iterator[sqlite3.Connection]:
+        """The store, opened as its reader is: files that root makes beside it would be root's for a moment."""
+        is_nobody = "--nobody" in self.options and os.geteuid() == 0
+        if is_nobody:
+            os.seteuid(NOBODY)
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=rw", uri=True, timeout=5)) as db:
+                yield db
+        finally:
+            if is_nobody:
+                os.seteuid(0)
 
     def _append(self, name: str, data: bytes) -> None:
         path = self.path(name)
