@@ -77,6 +77,8 @@ def one_by_one(lines: Sequence[Record], question: Question, parts: Mapping[str, 
                 continue
             if question.projects is not None and reply.owner.project not in question.projects:
                 continue
+            if question.sessions is not None and reply.owner.session not in question.sessions:
+                continue
             for cell in cells_of(reply, PRICES):
                 if question.models is None or cell.model in question.models:
                     yield Usage(number, reply.owner, cell, reply.at_ms, reply.at_ms, parts[reply.key] if parts else 0)
@@ -92,6 +94,17 @@ def test_any_question_is_answered_as_by_looking_at_every_reply(
     question = Question(windows, by, projects, models)
     db = store_of(*lines, now_ms=now_ms).connection
     assert added(usage.usage(db, question, PRICES), question) == added(one_by_one(lines, question), question)
+
+
+@settings(deadline=None, max_examples=100)
+@given(SPREAD, CUTS, st.sampled_from(["", "project", "owner"]), st.sampled_from(["s1", "s2", "s3"]))
+def test_a_session_is_answered_as_by_looking_at_every_reply(lines: list[Record], cuts: list[int], by: str, session: str) -> None:
+    """Its own replies and those of its subagents, in the time from its first one to its last one, or in any other."""
+    db = store_of(*lines).connection
+    question = Question([Window(str(start), start, end) for start, end in pairwise(cuts)][::2], by, sessions={session})
+    assert added(usage.usage(db, question, PRICES), question) == added(one_by_one(lines, question), question)
+    times = [reply.at_ms for reply in replies_of(lines).values() if reply.owner.session == session]
+    assert usage.span_of_session(db, session) == (Window(session, min(times), max(times) + 1) if times else None)
 
 
 @settings(deadline=None, max_examples=200)

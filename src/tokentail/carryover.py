@@ -19,7 +19,7 @@ DERIVED = (
     *("files", "names", "owners", "forms", "tiers", "projects", "replies", "records", "extras"),
     *("sightings", "rejects", "settled", "quarters", "hours", "days"),
 )
-COPIED = ("forgotten", "changes", "passes", "meta")
+COPIED = ("forgotten", "samples", "said_sessions", "changes", "passes", "meta")
 
 _BATCH = 50_000  # records
 # Lives whose lines were read again: the same file, and at least as much of it.

@@ -13,7 +13,7 @@ from pathlib import Path
 from tokentail.digest import hex_digest
 from tokentail.errors import StoreBlockedError, StoreBusyError, StoreError, StoreNewerError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _MIGRATIONS = Path(__file__).with_name("migrations")  # N.sql leads from version N to the next one
 _BUSY_TIMEOUT_MS = 5_000
@@ -99,6 +99,29 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise StoreError(f"cannot read the store {path}: {error}") from error
     return connection
+
+
+def open_to_add(path: Path, *, wait_ms: int) -> sqlite3.Connection:
+    """
+    A connection to a store that exists, for a short addition of what no log says: it needs no lock but SQLite's own.
+
+    Raises:
+        sqlite3.OperationalError: it cannot be opened.
+    """
+    connection = sqlite3.connect(path, timeout=wait_ms / 1000, isolation_level=None)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def check_current(connection: sqlite3.Connection, path: Path) -> None:
+    """
+    The store's schema is ours.
+
+    Raises:
+        StoreError: it is older.
+    """
+    if _check_version(connection, path, SCHEMA_VERSION) < SCHEMA_VERSION:
+        raise StoreError(f"the store {path} is of an older version (run `tokentail daily` once, which brings it up to date)")
 
 
 @contextmanager

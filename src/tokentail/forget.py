@@ -45,6 +45,7 @@ _SWEEP = (
     f"""DELETE FROM names WHERE id NOT IN (
         {every("model")} UNION SELECT version FROM replies UNION SELECT model FROM records UNION SELECT version FROM records
         UNION SELECT session FROM owners UNION SELECT project FROM owners UNION SELECT agent FROM owners)""",
+    "DELETE FROM said_sessions WHERE session NOT IN (SELECT name FROM names)",
 )
 
 

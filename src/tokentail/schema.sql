@@ -193,4 +193,24 @@ CREATE TABLE passes (
     metrics TEXT NOT NULL                -- JSON, see model.Metrics
 );
 
+-- What Claude Code said of its limits, by the status line: a row a value, from when it was said first to when it was said last.
+CREATE TABLE samples (
+    kind TEXT NOT NULL,                  -- five_hour, seven_day, seven_day_opus, seven_day_sonnet
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    used_percent REAL NOT NULL,
+    resets_ms INTEGER NOT NULL,          -- when the window ends
+    PRIMARY KEY (kind, first_ms)
+) WITHOUT ROWID;
+
+-- What Claude Code says that its sessions cost, and what it said of its limits there last: who says the same again knows nothing new.
+CREATE TABLE said_sessions (
+    session TEXT PRIMARY KEY,
+    first_ms INTEGER NOT NULL,           -- when the status line heard of it first, and when last
+    last_ms INTEGER NOT NULL,
+    cost_usd REAL,                       -- what it says now; NULL: nothing
+    ended_usd REAL NOT NULL,             -- what it had said each time before it began again from less, added up
+    limits TEXT NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

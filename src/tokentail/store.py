@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokentail import database, forgotten, merge
 from tokentail.errors import StoreError
@@ -40,7 +40,7 @@ WHERE id = ?"""
 _SELECT_LIVES = """
 SELECT id, path, root, relative, device, inode, size_bytes, mtime_ns, ctime_ns, state,
     offset_bytes, head_bytes, head_hash, marker_bytes, marker_hash
-FROM files WHERE state IN (?, ?) ORDER BY id"""
+FROM files WHERE state IN (?, ?) {where} ORDER BY id"""
 _INSERT_SIGHTINGS = "INSERT OR REPLACE INTO sightings (file, start_bytes, records, offsets) VALUES (?, ?, ?, ?)"
 _JOIN_FOLDER = """
 INSERT INTO projects (project, at_ms, folder) VALUES (?, ?, ?)
@@ -73,13 +73,14 @@ class Store:
 
     def lives(self, *states: str) -> list[Life]:
         """Every file life of these states, one or two; without any, of those that have not ended: live and missing."""
-        new = tuple.__new__  # ten thousand files are usual, and this makes a named tuple without a call into Python
-        return [
-            new(Life, (row[0], new(LogFile, (*map(name_of, row[1:4]), *map(int, row[4:9]))), row[9], new(Cursor, row[10:])))
-            if bytes in map(type, row[1:9])
-            else new(Life, (row[0], new(LogFile, row[1:9]), row[9], new(Cursor, row[10:])))
-            for row in self.connection.execute(_SELECT_LIVES, ((states or ("live", "missing")) * 2)[:2])
-        ]
+        return _lives(self.connection.execute(_SELECT_LIVES.format(where=""), ((states or ("live", "missing")) * 2)[:2]))
+
+    def lives_of(self, files: Iterable[LogFile]) -> list[Life]:
+        """Of the lives that have not ended those that may be the lives of these files: by their path or their inode."""
+        query = _SELECT_LIVES.format(where="AND (path = ? OR (device = ? AND inode = ?))")
+        values = ((stored_name(file.path), storable(file.device), storable(file.inode)) for file in files)
+        found = {life.id: life for each in values for life in _lives(self.connection.execute(query, ("live", "missing", *each)))}
+        return [found[number] for number in sorted(found)]
 
     def apply(self, chunks: Sequence[Chunk]) -> Applied:
         """
@@ -353,6 +354,16 @@ class Store:
     def _write_changes(self, changes: list[tuple[str, str]]) -> None:
         if changes:
             self.connection.executemany("INSERT INTO changes (event, key) VALUES (?, ?)", changes)
+
+
+def _lives(rows: Iterable[tuple[Any, ...]]) -> list[Life]:
+    new = tuple.__new__  # ten thousand files are usual, and this makes a named tuple without a call into Python
+    return [
+        new(Life, (row[0], new(LogFile, (*map(name_of, row[1:4]), *map(int, row[4:9]))), row[9], new(Cursor, row[10:])))
+        if bytes in map(type, row[1:9])
+        else new(Life, (row[0], new(LogFile, row[1:9]), row[9], new(Cursor, row[10:])))
+        for row in rows
+    ]
 
 
 def _join_all(records: Iterable[Record]) -> Group:

@@ -68,6 +68,7 @@ class Question(NamedTuple):
     projects: Set[str] | None = None  # only these, by their slugs
     models: Set[str] | None = None  # only these
     part: str = ""  # "not_final": only replies whose output count is not final; "provenance": apart by where replies stand
+    sessions: Set[str] | None = None  # only these, by their ids
 
 
 def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iterator[Usage]:
@@ -115,6 +116,21 @@ def window_starts(db: sqlite3.Connection, length_ms: int, rounding_ms: int) -> l
     return [row[0] for row in db.execute(_WINDOW_STARTS, {"length_ms": length_ms, "rounding_ms": rounding_ms})]
 
 
+def span_of_session(db: sqlite3.Connection, session: str) -> Window | None:
+    """The time from the first reply of a session to its last one; None where it has none."""
+    query = """
+        SELECT min(at_ms), max(at_ms) FROM replies WHERE owner IN (
+            SELECT owners.id FROM owners JOIN names ON names.id = session WHERE names.name = ?)"""
+    first, last = db.execute(query, (session,)).fetchone()
+    return None if first is None else Window(session, first, last + 1)
+
+
+def first_since(db: sqlite3.Connection, start_ms: int) -> int | None:
+    """When the first reply from a moment on was written."""
+    found: int | None = db.execute("SELECT min(at_ms) FROM replies WHERE at_ms >= ?", (start_ms,)).fetchone()[0]
+    return found
+
+
 class _Way(NamedTuple):
     """Where to read what is asked for, and how its parts are told apart."""
 
@@ -130,7 +146,8 @@ def _ways(db: sqlite3.Connection, question: Question) -> list[_Way]:
         return [_Way(_ONE_BY_ONE, condition="NOT final", quarters="not_final > 0")]
     stands = provenance.stands(db) if question.part == "provenance" else None
     if stands is None:
-        return [_Way(_BY_OWNER if question.by or question.projects is not None else _BY_MODEL)]
+        is_of_owners = question.by or question.projects is not None or question.sessions is not None
+        return [_Way(_BY_OWNER if is_of_owners else _BY_MODEL)]
     # Whole files are deleted, so the replies of nearly every owner stand alike: their sums tell, and of the rest each reply.
     several = f"{_STANDS_OWNER} = x'{provenance.SEVERAL:02x}'"
     alike = _Way(_BY_OWNER, f"CAST({_STANDS_OWNER} AS INTEGER)", f"NOT {several}", values=stands._asdict())
@@ -228,6 +245,7 @@ def _only(db: sqlite3.Connection, question: Question) -> list[str] | None:
     for names, condition in (
         (question.models, "model IN ({})"),
         (question.projects, "owner IN (SELECT id FROM owners WHERE project IN ({}))"),
+        (question.sessions, "owner IN (SELECT id FROM owners WHERE session IN ({}))"),
     ):
         if names is not None:
             numbers = _numbers(db, names)

@@ -86,6 +86,8 @@ class Counted:
                 continue
             if question.projects is not None and reply.owner.project not in question.projects:
                 continue
+            if question.sessions is not None and reply.owner.session not in question.sessions:
+                continue
             for cell in cells_of(reply, self._prices):
                 if question.models is None or cell.model in question.models:
                     yield Usage(window, reply.owner, cell, reply.at_ms, reply.at_ms)
