@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokentail import config
 from tokentail.cli import main
-from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects, pages
+from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects, Statusline, pages
 from tokentail.config.keys import KEYS, Key
 from tokentail.config.reading import Reading
 from tokentail.config.toml import as_toml
@@ -38,9 +38,11 @@ LITERALS: Mapping[str, str] = {
 RIGHT = {
     "projects.worktrees": {"boolean"},
     "projects.aliases.*": {"text"},
+    "statusline.template": {"text"},
     **{key.name: {"integer", "number"} for key in KEYS if key.name.startswith("prices.")},
 }
 ZONE = 'an IANA name like "Europe/Berlin", or "" for the machine\'s zone'
+TEMPLATE = "a text of 1 to 300 characters, with places like {today}"
 HOSTILE = "a\x1b]0;x\x07\r\nb\u202e\u2028\x00c"
 
 
@@ -88,6 +90,7 @@ def is_harmless(text: str) -> bool:
         ("sources", ()),
         ("blocks.rounding", "hour"),
         ("projects.worktrees", False),
+        ("statusline.template", "{session} | {today} today | {burn}/h | 5h {five_hour} | 7d {seven_day} | ctx {context}"),
     ],
 )
 def test_a_key_has_its_default(name: str, default: object) -> None:
@@ -100,7 +103,7 @@ def test_every_setting_has_a_key() -> None:
     """What `Config` holds is what the documents list, in the same order within a table."""
 
     def names(value: object, before: str = "") -> Iterator[str]:
-        if not isinstance(value, Config | Blocks | Projects | Prices):
+        if not isinstance(value, Config | Blocks | Projects | Prices | Statusline):
             yield before
             return
         for field, part in value._asdict().items():
@@ -132,6 +135,7 @@ def test_what_is_not_said_is_as_by_default(path: Path, text: str) -> None:
         ('blocks.rounding = "none"', Config(blocks=Blocks("none"))),
         ("[projects]\nworktrees = true", Config(projects=Projects(worktrees=True))),
         ("projects = { worktrees = true }", Config(projects=Projects(worktrees=True))),
+        ('statusline.template = "{today} | {model}"', Config(statusline=Statusline("{today} | {model}"))),
     ],
 )
 def test_a_key_takes_its_value(path: Path, text: str, expected: Config) -> None:
@@ -205,6 +209,15 @@ def test_a_value_of_the_wrong_kind_is_refused(path: Path, key: Key, kind: str) -
             'week_starts = "Monday"',
             'week_starts is "Monday", and must be a day from "monday" to "sunday" (did you mean "monday"?)',
         ),
+        (
+            'statusline.template = "{todays}"',
+            f'statusline.template is "{{todays}}", and must be {TEMPLATE} (did you mean "today"?)',
+        ),
+        (
+            'statusline.template = "{today"',
+            f'statusline.template is "{{today", and must be {TEMPLATE} (each {{ has its }})',
+        ),
+        ('statusline.template = "\\u001b[31m{today}"', f'statusline.template is "\\u001b[31m{{today}}", and must be {TEMPLATE}'),
         ('blocks.rounding = "2h"', 'blocks.rounding is "2h", and must be "hour", "10min" or "none"'),
         (
             'sources = ["/a", "logs"]',
@@ -492,6 +505,9 @@ CONFIGS = st.builds(
         st.lists(st.builds(ModelRates, texts(200), RATES, RATES, RATES, RATES, RATES), max_size=3, unique_by=lambda rates: rates.model).map(
             tuple
         ),
+    ),
+    statusline=st.builds(
+        Statusline, st.lists(st.sampled_from(["{today}", "{model}", " | ", "é ≥", '"\\']), min_size=1).map("".join).filter(str.strip)
     ),
 )
 

@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,13 +20,15 @@ import pyarrow.parquet
 import pytest
 
 import sample
+from builders import write_logs
 from conformance import run
 from logs import PRICES, coordinator, line
-from tokentail import __version__, prices, queries
+from tokentail import __version__, database, prices, queries, samples
 from tokentail.cli import build_parser, main
 from tokentail.export.as_parquet import write_parquet
 from tokentail.export.rows import EXPORT_SCHEMA
 from tokentail.model import Counts, ReplyChange
+from tokentail.periods import utc_text
 from tokentail.prices import PICO_PER_USD
 from tokentail.reports.as_json import feed_json, report_json
 from tokentail.reports.build import KINDS
@@ -303,6 +306,42 @@ STATUS_TABLES: Mapping[str, str] = {  # sections, and where in a status their ob
 }
 
 
+LIMIT_TABLES = ("Limits", "A limit", "What was said", "The cost of a percent", "A forecast", "A share", "The backtest")
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The limits of logs of the last weeks, with one that was said a moment ago, and the backtest."""
+    now_ms = int(time.time() * 1000)
+    monkeypatch.setenv("TOKENTAIL_HOME", str(tmp_path / "recent-home"))
+    times = [utc_text(now_ms - hour * 3_600_000 - 1000, digits="milliseconds") for hour in range(600)]
+    logs = write_logs(tmp_path / "recent", {"-a/s1.jsonl": b"".join(line(f"m{hour}", timestamp=at) for hour, at in enumerate(times))})
+    assert main(["daily", f"--source={logs}"]) == 0
+    (store,) = (tmp_path / "recent-home").glob("*.db")
+    with closing(database.open_to_add(store, wait_ms=1000)) as db:
+        samples.keep(db, samples.Heard("s1", 1.0, (samples.Reading("five_hour", 40.0, now_ms + 3_600_000),)), now_ms)
+    capsys.readouterr()
+    assert main(["limits", "--json", "--backtest", f"--source={logs}"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def limit_parts(limits: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    """The objects that a section of docs/json.md describes."""
+    (official, *_) = found = limits["limits"]
+    inside = {"What was said": "said", "The cost of a percent": "usd_per_percent", "A forecast": "forecast"}
+    match section:
+        case "Limits":
+            return [limits]
+        case "A limit":
+            return list(found)
+        case "A share":
+            return [share for each in found for share in each["shares"]]
+        case "The backtest":
+            return list(limits["backtest"])
+    return [official[inside[section]]]
+
+
 def status_parts(status: dict[str, Any], section: str) -> list[dict[str, Any]]:
     """The objects of a status that a section of docs/json.md describes."""
     found = status[STATUS_TABLES[section]] if STATUS_TABLES[section] else status
@@ -376,6 +415,15 @@ def test_a_status_has_the_documented_fields(section: str, status: dict[str, Any]
     assert [wrong_types(part, documented(section)) for part in parts] == [[]] * len(parts)
 
 
+@pytest.mark.parametrize("section", LIMIT_TABLES)
+def test_limits_have_the_documented_fields(section: str, limits: dict[str, Any]) -> None:
+    """In the same order, with the types that the document names."""
+    parts = limit_parts(limits, section)
+    assert parts
+    assert [list(part) for part in parts] == [list(documented(section))] * len(parts)
+    assert [wrong_types(part, documented(section)) for part in parts] == [[]] * len(parts)
+
+
 def test_the_documented_events_are_those_of_the_feed(feed_lines: list[dict[str, Any]]) -> None:
     """No event is printed that the document does not explain."""
     events = {row[0].strip("`") for row in table(sections(text_of("docs/json.md"))["The feed"], "event", "means")}
@@ -393,11 +441,15 @@ def test_the_price_list_has_the_documented_fields(section: str, price_list: dict
 
 
 def test_the_schemas_are_the_documented_ones(
-    report: dict[str, Any], feed_lines: list[dict[str, Any]], price_list: dict[str, Any], status: dict[str, Any]
+    report: dict[str, Any],
+    feed_lines: list[dict[str, Any]],
+    price_list: dict[str, Any],
+    status: dict[str, Any],
+    limits: dict[str, Any],
 ) -> None:
     """Whoever raises a schema's number says so where its fields are explained."""
     named = re.findall(r"^\| `schema` \| string \| `(.*)` \|$", text_of("docs/json.md"), re.MULTILINE)
-    assert named == [report["schema"], feed_lines[0]["schema"], price_list["schema"], status["schema"]]
+    assert named == [report["schema"], feed_lines[0]["schema"], price_list["schema"], status["schema"], limits["schema"]]
 
 
 def test_the_examples_have_the_documented_fields() -> None:

@@ -17,10 +17,16 @@ def run() -> None:
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w", closefd=False))
-    from tokentail.cli import main
     from tokentail.reports.signs import make_safe
 
     make_safe(sys.stdout)
+    # Claude Code asks for it after every reply, and parsing words takes a tenth of the time that it has.
+    if sys.argv[1:] == ["statusline"] and not sys.stdin.isatty():
+        from tokentail.statusline.show import main as show_status
+
+        sys.exit(show_status())
+    from tokentail.cli import main
+
     sys.exit(main(sys.argv[1:]))
 
 

@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, Command] = {
     "projects": Command("report", "what each project used and cost"),
     "models": Command("report", "what each model used and cost"),
     "blocks": Command("report", "the five-hour windows, and where the running one leads"),
+    "limits": Command("limits", "how far the limits are used, where that leads, and by whose work"),
+    "statusline": Command("statusline", "one line for Claude Code, and putting it in its settings"),
     "feed": Command("feed", "one line for every reply, as it happens"),
     "prices": Command("prices", "what tokens cost, and which of your models have no price"),
     "verify": Command("verify", "hold the store against a full re-read"),

@@ -14,11 +14,20 @@ MAX_BYTES = 1_000_000  # of the file, which is read at the start of a command
 Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Rounding: TypeAlias = Literal["hour", "10min", "none"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# What may stand in braces in the template of the status line; a kind of limit with `_left` is the time until it begins anew.
+STATUSLINE_NAMES = (
+    *("model", "session", "today", "burn", "context", "five_hour", "seven_day", "seven_day_opus", "seven_day_sonnet"),
+    *("five_hour_left", "seven_day_left", "seven_day_opus_left", "seven_day_sonnet_left"),
+)
 ROUNDINGS: tuple[Rounding, ...] = ("hour", "10min", "none")
 
 
 class Blocks(NamedTuple):
     rounding: Rounding = "hour"
+
+
+class Statusline(NamedTuple):
+    template: str = "{session} | {today} today | {burn}/h | 5h {five_hour} | 7d {seven_day} | ctx {context}"
 
 
 class Alias(NamedTuple):
@@ -55,6 +64,7 @@ class Config(NamedTuple):
     blocks: Blocks = Blocks()
     projects: Projects = Projects()
     prices: Prices = Prices()
+    statusline: Statusline = Statusline()
 
 
 def config_path(environment: Mapping[str, str]) -> Path:

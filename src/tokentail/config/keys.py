@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from tokentail import periods
-from tokentail.config import ROUNDINGS, WEEKDAYS
+from tokentail.config import ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
 from tokentail.config.toml import Decimal, shown
 from tokentail.errors import UsageError
 
@@ -16,6 +16,7 @@ KeyPath: TypeAlias = tuple[str, ...]
 
 MAX_ALIAS = 100  # characters
 MAX_MODEL = 200
+MAX_TEMPLATE = 300
 MAX_DECIMALS = 5  # of a rate: half of it, which is the price in a batch, is then a whole number of 1e-12 USD for a token
 
 
@@ -95,6 +96,19 @@ def _alias(value: object) -> str:
     return name
 
 
+def _template(value: object) -> str:
+    template = _text(value)
+    if not template.strip() or len(template) > MAX_TEMPLATE or not template.isprintable():
+        raise ValueError
+    if len(template.split("}")) != len(template.split("{")):
+        raise ValueError(" (each { has its })")
+    for piece in template.split("{")[1:]:
+        name, end, rest = piece.partition("}")
+        if name not in STATUSLINE_NAMES or not end or "}" in rest:
+            raise ValueError(_hint(name, STATUSLINE_NAMES) or f" (there is no place {{{name[:30]}}})")
+    return template
+
+
 def _rate(value: object) -> str:
     text = str(value) if isinstance(value, Decimal) or (type(value) is int and abs(value) < 10**6) else ""
     whole, _, decimals = text.replace("_", "").removeprefix("+").partition(".")
@@ -142,4 +156,10 @@ KEYS = (
     Key("prices.models.*.cache_read", _rate, _USD, "USD for a million tokens read from the cache.", "0.1 × input"),
     Key("prices.models.*.cache_write_5m", _rate, _USD, "USD for a million tokens written to the cache for 5 minutes.", "1.25 × input"),
     Key("prices.models.*.cache_write_1h", _rate, _USD, "USD for a million tokens written to the cache for an hour.", "2 × input"),
+    Key(
+        "statusline.template",
+        _template,
+        f"a text of 1 to {MAX_TEMPLATE} characters, with places like {{today}}",
+        "What the status line shows, in parts that are left out where something in them is unknown (docs/statusline.md).",
+    ),
 )

@@ -82,7 +82,7 @@ def _value(config: Config, path: KeyPath) -> object:
 
 def _default_cell(key: Key) -> str:
     if "*" not in key.path:
-        return f"`{as_toml(default_of(key))}`"
+        return f"`{as_toml(default_of(key))}`".replace("|", "\\|")
     return "must be given" if key.is_needed else key.default or "–"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects
+from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects, Statusline
 from tokentail.config.keys import KEYS, MAX_DECIMALS, KeyPath, model_name, nearest, project_name
 from tokentail.config.toml import as_toml, dotted, short, shown
 
@@ -85,7 +85,7 @@ class Reading:
                 return tuple(Alias(path[-1], str(name)) for path, name in self._found.items() if path[:-1] == at)
             case ("prices", "models"), _:
                 return tuple(self._rates(path[:-1]) for path in self._found if path[:2] == at and path[-1] == "input")
-            case _, Blocks() | Projects() | Prices():
+            case _, Blocks() | Projects() | Prices() | Statusline():
                 return type(default)._make(self._value((*at, field), value) for field, value in default._asdict().items())
             case _:
                 return self._found.get(at, default)

@@ -1,0 +1,116 @@
+"""Limits as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from zoneinfo import ZoneInfo
+
+from tokentail.limits.now import Limit, Share
+from tokentail.limits.past import Error
+from tokentail.periods import DAY_MS, at
+from tokentail.reports import text
+
+NAMES = {"five_hour": "5 hours", "seven_day": "7 days", "seven_day_opus": "7 days, opus", "seven_day_sonnet": "7 days, sonnet"}
+_BAR, _INDENT, _NAME = 24, " " * 16, 24  # cells
+_MOST_SHARES = 5
+
+
+def limits_text(found: Sequence[Limit], now_ms: int, zone: ZoneInfo, style: text.Style, name: Callable[[str], str]) -> str:
+    """Each limit in a few lines; `name` is what a project is called."""
+    lines: list[str] = []
+    for limit in found:
+        lines += [*_limit(limit, now_ms, zone, style, name), ""]
+    if all(limit.sample is None for limit in found):
+        lines += ["Claude Code has said nothing of the running windows: `tokentail statusline --install` keeps what it says.", ""]
+    return "\n".join(lines)
+
+
+def errors_text(errors: Sequence[Error]) -> str:
+    """How wrong looking ahead would have been, as a table."""
+    if not errors:
+        return "There are no past windows to look ahead in.\n"
+    lines = ["Looking ahead in past windows: the error as a part of what they used in the end, and that of one in ten.", ""]
+    lines.append(f"{'Limit':<10}{'After':>6}{'Windows':>9}   {'Way':<14}{'Median':>8}{'1 in 10':>9}")
+    for error in errors:
+        row = f"{NAMES[error.kind]:<10}{error.moment:>6.0%}{error.windows:>9}   {error.way:<14}{error.median:>8.0%}{error.worst:>9.0%}"
+        lines.append(row)
+    return "\n".join([*lines, ""])
+
+
+def _limit(limit: Limit, now_ms: int, zone: ZoneInfo, style: text.Style, name: Callable[[str], str]) -> Iterator[str]:
+    head = style(f"{NAMES[limit.kind]:<{len(_INDENT)}}", "1")
+    if limit.start_ms is None:
+        yield f"{head}no window is running: the next reply opens one"
+        return
+    yield f"{head}{_bar(limit.percent, style)}  {_standing(limit, now_ms)}"
+    yield f"{_INDENT}{_when(limit, now_ms, zone)}"
+    rate = limit.rate
+    a_percent = (
+        ""
+        if rate is None
+        else f"; a percent is about $ {rate.usd_per_percent:,.2f} (learnt from {_many(rate.windows, 'window', 'windows')})"
+    )
+    yield f"{_INDENT}$ {text.cost(limit.counts)} in {_many(limit.counts.replies, 'reply', 'replies')} on this machine{a_percent}"
+    yield from (f"{_INDENT}{line}" for line in _ahead(limit, now_ms, zone))
+    yield from (f"{_INDENT}  {line}" for line in _shares(limit, name))
+
+
+def _bar(percent: float | None, style: text.Style) -> str:
+    if percent is None:
+        return f"{'·' * _BAR}     ?"
+    filled = round(min(percent, 100) / 100 * _BAR)
+    colour = "31" if percent >= 90 else "33" if percent >= 75 else "32"
+    return f"{style('█' * filled, colour)}{'░' * (_BAR - filled)} {percent:>3.0f} %"
+
+
+def _standing(limit: Limit, now_ms: int) -> str:
+    sample = limit.sample
+    if sample is None:
+        return "estimate" if limit.percent is not None else "estimate (nobody has said what a percent is)"
+    age = text.duration(max(now_ms - sample.last_ms, 0))
+    if limit.standing == "official":
+        return f"official, {age} ago"
+    since = "" if limit.percent == sample.used_percent else ", and what was used since"
+    return f"stale: {sample.used_percent:.0f} % {age} ago{since}"
+
+
+def _when(limit: Limit, now_ms: int, zone: ZoneInfo) -> str:
+    assert limit.start_ms is not None
+    if limit.end_ms is None:
+        return "the last 7 days; nobody has said when the week begins anew"
+    return f"from {_clock(limit.start_ms, now_ms, zone)} to {_clock(limit.end_ms, now_ms, zone)}, in {text.duration(limit.end_ms - now_ms)}"
+
+
+def _ahead(limit: Limit, now_ms: int, zone: ZoneInfo) -> Iterator[str]:
+    coming = limit.forecast
+    if coming is None:
+        return
+    expected = f"$ {coming.cost_usd:,.2f}" if coming.percent is None else f"{coming.percent:.0f} %, $ {coming.cost_usd:,.2f}"
+    full = "" if coming.full_ms is None else f"; if it goes on, 100 % at {_clock(coming.full_ms, now_ms, zone)}"
+    yield f"now $ {coming.usd_per_hour:,.2f} an hour; expected at the end: {expected}{full}"
+
+
+def _shares(limit: Limit, name: Callable[[str], str]) -> Iterator[str]:
+    for share in limit.shares[:_MOST_SHARES]:
+        yield f"{_whose(share, name)}  {_part(share, limit.percent)}  $ {text.cost(share.counts)}"
+    if rest := limit.shares[_MOST_SHARES:]:
+        yield f"and {len(rest)} more"
+
+
+def _whose(share: Share, name: Callable[[str], str]) -> str:
+    words = text.cut(f"{name(share.project)}{', subagents' if share.subagent else ''}", _NAME)
+    return f"{words}{' ' * (_NAME - text.text_width(words))}"
+
+
+def _part(share: Share, percent: float | None) -> str:
+    if share.part is None:
+        return f"{'?':>5}"
+    return f"{share.part:>5.0%}" if percent is None else f"{share.part:>5.0%} = {share.part * percent:>4.1f} % of the limit"
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
+
+
+def _clock(at_ms: int, now_ms: int, zone: ZoneInfo) -> str:
+    return at(at_ms, zone).strftime("%H:%M" if abs(at_ms - now_ms) < DAY_MS // 2 else "%a %d %b %H:%M")
