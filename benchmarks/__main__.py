@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, live, schema, start, warm, watch
+from benchmarks import cold, corpus, history, line, live, schema, start, warm, watch
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -19,12 +19,13 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "warm": warm.run,
     "cold": cold.run,
     "history": history.run,
+    "line": line.run,
     "corpus": corpus.run,
     "live": live.run,
     "schema": schema.run,
     "watch": watch.run,
 }
-USUAL = ("start", "warm", "cold", "history", "corpus", "watch", "live")  # schema measures designs that were not chosen
+USUAL = ("start", "warm", "cold", "history", "line", "corpus", "watch", "live")  # schema measures designs that were not chosen
 
 
 def main() -> int:

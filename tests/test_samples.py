@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import AT_MS, coordinator, line, memory_store, record, store_of, write_logs
+from builders import AT_MS, coordinator, line, many_lines, memory_store, record, store_of, write_logs
 from tokentail import database, samples
 from tokentail.forget import Choice
 from tokentail.samples import HOUR_MS, Heard, Reading, SaidCost, Sample
@@ -134,6 +134,26 @@ def test_a_rebuild_keeps_what_no_log_holds(tmp_path: Path) -> None:
             samples.keep(own, heard(40), AT_MS)
         engine.rebuild()
         assert said(engine.db) == [(40.0, 0, 0)]
+        assert samples.said_cost(engine.db, "s1") == SaidCost(1.0, AT_MS, AT_MS)
+
+
+def test_a_damaged_store_gives_what_was_said(tmp_path: Path) -> None:
+    """What no log holds is taken over into the new store, whatever else is lost; what cannot have been written is not."""
+    logs, path = write_logs(tmp_path / "logs", {"-a/s1.jsonl": many_lines(300)}), tmp_path / "store.db"
+    with closing(coordinator(logs, path)) as engine:
+        engine.check_for_updates()
+        samples.keep(engine.db, heard(40), AT_MS)
+        engine.db.execute("INSERT INTO samples VALUES ('seven_day', 'x', 1, 2.0, 3)")
+        engine.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = engine.db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'replies'").fetchone()
+        (size,) = engine.db.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = bytes(size)
+    path.write_bytes(data)
+    with closing(coordinator(logs, path)) as engine:
+        assert "damaged" in engine.check_for_updates().degraded[0]
+        assert said(engine.db) == [(40.0, 0, 0)]
+        assert said(engine.db, "seven_day") == []
         assert samples.said_cost(engine.db, "s1") == SaidCost(1.0, AT_MS, AT_MS)
 
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from io import BytesIO, StringIO
@@ -22,6 +23,7 @@ from builders import coordinator, line, write_logs
 from tokentail import database, queries, samples
 from tokentail.cli import main
 from tokentail.formats import usual_folders
+from tokentail.leader import Leadership
 from tokentail.sources import LocalFolders
 from tokentail.statusline import journal, said
 from tokentail.statusline.said import Said
@@ -209,6 +211,18 @@ def test_while_another_process_writes_it_shows_what_is_there(home: Path) -> None
     with database.locked(home / "store" / "store.db", wait_s=0):
         assert shown(home, document).startswith("$2.50 | $5.00 today")
     assert shown(home, document).startswith("$5.00 | $7.50 today")
+
+
+def test_beside_a_screen_it_leaves_the_log_to_that(home: Path) -> None:
+    """A process that leads has read the line already; one that has been silent for long is not waited for."""
+    with log_of(home).open("ab") as file:
+        file.write(line("msg_5", usage=SPENT, model="claude-opus-5", timestamp=NOW_AT))
+    document = {**SAID, "transcript_path": str(log_of(home))}
+    for now_s, start in ((time.time(), "$2.50 | "), (time.time() - 60, "$5.00 | ")):
+        leadership = Leadership(home / "store" / "store.db", clock=lambda at=now_s: at)  # type: ignore[misc]  # mypy infers no default
+        assert leadership.try_take()
+        assert shown(home, document).startswith(start)
+        leadership.release()
 
 
 @pytest.mark.parametrize("name", ["secret.jsonl", "../outside.jsonl", ".claude/settings.json", "missing.jsonl", "."])

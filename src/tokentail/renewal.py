@@ -76,6 +76,7 @@ def replace_damaged(path: Path, open_store: Opener, error: sqlite3.DatabaseError
     _remove(fresh)
     with closing(open_store(fresh)) as new:
         new.keep_forgotten(salvage.forgotten_of(path))
+        new.keep_said(salvage.said_of(path))
         kept = new.keep(aside, salvage.records_of(path))
         new.begin_changes()
     lost = "" if salvage.has_all_forgotten(path) else "; what it was told to forget could not all be read: run `tokentail forget` again"

@@ -1,4 +1,4 @@
-"""The only place that reads a damaged store: every record that can still be had from it, and what it was told to forget."""
+"""The only place that reads a damaged store: every record that can still be had, what it was told to forget, what Claude Code said."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokentail import merge
+from tokentail import merge, samples
 from tokentail.forgotten import MARK_BYTES
 from tokentail.interned import COLUMNS, Interned
 from tokentail.model import MAX_COUNT, Owner, Record
@@ -56,6 +56,22 @@ def forgotten_of(path: Path) -> Iterator[tuple[bytes, int]]:
         for prefix in range(_PREFIXES):
             following = (prefix + 1).to_bytes(2) if prefix + 1 < _PREFIXES else _BEHIND_ALL
             yield from _marks(connection, prefix.to_bytes(2), following)
+    finally:
+        connection.close()
+
+
+def said_of(path: Path) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The rows of what Claude Code said, each with its table, up to the first damaged page from either end; some come twice."""
+    connection = _opened(path)
+    if connection is None:
+        return
+    try:
+        for table, columns in samples.TABLES.items():
+            names = ", ".join(columns)
+            for order in ("ASC", "DESC"):
+                keys = ", ".join(f"{name} {order}" for name in list(columns)[:2])
+                rows = _sound_rows(connection, f"SELECT {names} FROM {table} ORDER BY {keys}")
+                yield from ((table, row) for row in rows if samples.is_sound(table, row))
     finally:
         connection.close()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
 from typing import NamedTuple
 
 HOUR_MS = 3_600_000
@@ -12,6 +13,18 @@ LENGTHS_MS: Mapping[str, int] = {  # of the windows of each limit
     "seven_day": 168 * HOUR_MS,
     "seven_day_opus": 168 * HOUR_MS,
     "seven_day_sonnet": 168 * HOUR_MS,
+}
+# The tables of what is kept here, their columns and what may stand in these; the key comes first.
+TABLES: Mapping[str, Mapping[str, type | UnionType]] = {
+    "samples": {"kind": str, "first_ms": int, "last_ms": int, "used_percent": float, "resets_ms": int},
+    "said_sessions": {
+        "session": str,
+        "first_ms": int,
+        "last_ms": int,
+        "cost_usd": float | None,
+        "ended_usd": float,
+        "limits": str,
+    },
 }
 MAX_SAMPLES = 50_000  # of a kind; the oldest are dropped
 SAME_WINDOW_MS = 120_000  # the end of one window is not said to the second each time
@@ -92,6 +105,18 @@ def latest(db: sqlite3.Connection, kind: str) -> Sample | None:
 def since(db: sqlite3.Connection, kind: str, start_ms: int) -> list[Sample]:
     """The values of a limit that were said first from a moment on, oldest first."""
     return [Sample._make(row) for row in db.execute(f"{_SELECT} WHERE kind = ? AND first_ms >= ? ORDER BY first_ms", (kind, start_ms))]
+
+
+def is_sound(table: str, row: Sequence[object]) -> bool:
+    """Can a row of one of `TABLES` be one that was written? Of a damaged store it may be anything."""
+    kinds = TABLES[table]
+    return len(row) == len(kinds) and all(isinstance(value, kind) for value, kind in zip(row, kinds.values(), strict=True))
+
+
+def restore(db: sqlite3.Connection, rows: Iterable[tuple[str, Sequence[object]]]) -> None:
+    """Take over rows of another store, given with their tables, where there are none of that key; inside a transaction."""
+    for table, row in rows:
+        db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
 def said_cost(db: sqlite3.Connection, session: str) -> SaidCost | None:

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tokentail import database, forgotten, merge
+from tokentail import database, forgotten, merge, samples
 from tokentail.errors import StoreError
 from tokentail.interned import COLUMNS, Interned, name_of, pack_numbers, storable, stored_name, unpack_numbers
 from tokentail.ledger import Group, Ledger, Tally
@@ -151,6 +151,11 @@ class Store:
         """Take over what another store was told to forget, and when."""
         with self.transaction():
             forgotten.remember(self.connection, marks)
+
+    def keep_said(self, rows: Iterable[tuple[str, Sequence[object]]]) -> None:
+        """Take over what another store holds of what Claude Code said."""
+        with self.transaction():
+            samples.restore(self.connection, rows)
 
     def forget(self, choice: Choice) -> int:
         """

@@ -21,6 +21,8 @@ from tokentail.statusline.said import Said
 
 _BUSY_MS = 20  # for somebody else's commit, before a sample is left for the next time
 
+_SILENT_S = 5.0  # from then on a process that leads may have been stopped
+
 
 def show(
     given: BinaryIO,
@@ -97,7 +99,12 @@ def _caught_up(
     """Bring the session's log up to date; gives what prevented it. Then the line shows what the store has."""
     from tokentail import one_log
     from tokentail.errors import TokentailError
+    from tokentail.leader import Leadership
 
+    # Who leads reads a line within milliseconds, and our lock would only be in its way.
+    leader = Leadership(store_path).seen()
+    if leader is not None and leader.silent_s < _SILENT_S:
+        return ""
     if not said.transcript or not one_log.has_changed(db, said.transcript):
         return ""
     from tokentail.formats import usual_folders  # a session that nothing happened in does without
