@@ -127,6 +127,8 @@ def test_limits_that_another_session_has_said(home: Path) -> None:
     silent = {"session_id": "s2"}
     assert shown(home, silent, now_s=NOW_S + 60) == "42% 91%"
     assert shown(home, silent, now_s=NOW_S + 1800) == "~42% ~91%"
+    configured(home, "{seven_day}")
+    assert shown(home, silent, now_s=NOW_S + 1800) == "~91%"
 
 
 def test_a_lower_bound_is_marked(home: Path) -> None:
@@ -261,7 +263,14 @@ def a_folder_for_a_store(home: Path) -> None:
     (home / "store" / "store.db").mkdir()
 
 
-@pytest.mark.parametrize("happen", [broken, newer, older, wrong_settings, a_folder_for_a_store])
+def test_a_store_of_an_older_version_is_left_to_others(home: Path) -> None:
+    """A migration takes seconds, so the line says what to do."""
+    older(home)
+    assert shown(home) == "$1.50 | 5h 42% | 7d 91% | ctx 34% | run `tokentail daily` once"
+    assert journal_of(home) == ""
+
+
+@pytest.mark.parametrize("happen", [broken, newer, wrong_settings, a_folder_for_a_store])
 def test_whatever_is_wrong_there_is_a_line(happen: Callable[[Path], None], home: Path) -> None:
     """The prompt is never disturbed: what Claude Code says itself is shown, and the log has the reason."""
     happen(home)

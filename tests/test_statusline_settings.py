@@ -185,6 +185,17 @@ def test_settings_that_are_no_json_are_refused(data: bytes, why: str, path: Path
     assert not memory.exists()
 
 
+def test_a_place_that_cannot_be_written_is_named(path: Path, memory: Path, tmp_path: Path) -> None:
+    """Where there can be no folder, the message says which, and the settings stay as they are."""
+    path.write_text(FULL, encoding="utf-8")
+    memory.parent.write_bytes(b"")
+    with pytest.raises(TokentailError, match=r"cannot write .*statusline-before\.json: "):
+        put_in(path, memory)
+    assert path.read_text(encoding="utf-8") == FULL
+    with pytest.raises(TokentailError, match=r"cannot (read|write) .*settings\.json"):
+        put_in(memory.parent / "claude" / "settings.json", tmp_path / "memory.json")
+
+
 def test_a_memory_that_is_spoiled_is_none(path: Path, memory: Path) -> None:
     """Then ours is taken out, and nothing comes back."""
     path.write_text(FULL, encoding="utf-8")

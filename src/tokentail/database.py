@@ -113,15 +113,9 @@ def open_to_add(path: Path, *, wait_ms: int) -> sqlite3.Connection:
     return connection
 
 
-def check_current(connection: sqlite3.Connection, path: Path) -> None:
-    """
-    The store's schema is ours.
-
-    Raises:
-        StoreError: it is older.
-    """
-    if _check_version(connection, path, SCHEMA_VERSION) < SCHEMA_VERSION:
-        raise StoreError(f"the store {path} is of an older version (run `tokentail daily` once, which brings it up to date)")
+def is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    """Is the store's schema ours, and not an older one?"""
+    return _check_version(connection, path, SCHEMA_VERSION) == SCHEMA_VERSION
 
 
 @contextmanager

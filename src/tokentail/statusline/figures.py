@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -36,9 +36,9 @@ def of_claude(said: Said) -> Figures:
 
 
 def of_store(
-    db: sqlite3.Connection, prices: PriceList, said: Said, zone: ZoneInfo, now_ms: int, *, rounding: Rounding, wants_limits: bool
+    db: sqlite3.Connection, prices: PriceList, said: Said, zone: ZoneInfo, now_ms: int, *, rounding: Rounding, wanted: Sequence[str]
 ) -> Figures:
-    """The same with what the store knows; where it does not know the session yet, what Claude Code says of it."""
+    """The same with what the store knows, and the wanted limits; where it does not know the session yet, what Claude Code says of it."""
     own = of_claude(said)
     windows = _windows(zone, now_ms)
     today, last_hour = Adder[str](prices), Adder[str](prices)
@@ -49,7 +49,7 @@ def of_store(
         if "hour" in key:
             last_hour.add("", used.cell)
     figures = own._replace(session=_session(db, prices, said.session) or own.session, today=today.totals(), last_hour=last_hour.totals())
-    return _with_limits(figures, db, prices, now_ms, rounding) if wants_limits else figures
+    return _with_limits(figures, db, prices, now_ms, rounding, wanted)
 
 
 def _windows(zone: ZoneInfo, now_ms: int) -> list[Window]:
@@ -70,12 +70,14 @@ def _session(db: sqlite3.Connection, prices: PriceList, session: str) -> Counts 
     return adder.totals()
 
 
-def _with_limits(figures: Figures, db: sqlite3.Connection, prices: PriceList, now_ms: int, rounding: Rounding) -> Figures:
+def _with_limits(
+    figures: Figures, db: sqlite3.Connection, prices: PriceList, now_ms: int, rounding: Rounding, wanted: Sequence[str]
+) -> Figures:
     """The limits that this session says nothing of, as others said them or as they follow from the logs."""
     used, resets_ms = dict(figures.limits), dict(figures.resets_ms)
-    missing = [kind for kind in samples.LENGTHS_MS if kind not in used and (kind == "five_hour" or samples.latest(db, kind) is not None)]
-    if missing and samples.latest(db, missing[0]) is not None:
-        from tokentail.limits.now import limit  # a subscriber's session says its limits itself, and who has none needs no estimate
+    missing = [kind for kind in wanted if kind not in used and samples.latest(db, kind) is not None]
+    if missing:
+        from tokentail.limits.now import limit  # hardly ever needed: a subscriber's session says its limits itself
 
         for kind in missing:
             found = limit(db, prices, now_ms, kind, rounding=rounding)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tokentail.atomic import whole_file
+from tokentail.atomic import cannot_write, whole_file
 from tokentail.errors import TokentailError
 from tokentail.statusline import members
 
@@ -127,7 +127,7 @@ def _is_ours(value: str) -> bool:
 
 def _replace(path: Path, before: str | None, after: str) -> Path | None:
     """Write the file anew, at one stroke, with its mode, and what it was beside it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path)
     backup = None if before is None else _back_up(path, before)
     with whole_file(path, overwrite=True) as part:
         part.write_bytes(after.encode())
@@ -140,8 +140,18 @@ def _replace(path: Path, before: str | None, after: str) -> Path | None:
 def _remove(path: Path, before: str) -> Path:
     """The file was made by us, and holds nothing any more."""
     backup = _back_up(path, before)
-    path.unlink()
+    try:
+        path.unlink()
+    except OSError as error:
+        raise cannot_write(path, error.strerror or str(error)) from error
     return backup
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error.strerror or str(error)) from error
 
 
 def _back_up(path: Path, before: str) -> Path:
@@ -179,6 +189,6 @@ def _forget(memory: Path, path: Path) -> None:
 
 
 def _write_memory(memory: Path, what: Mapping[str, _Memory]) -> None:
-    memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(memory)
     with whole_file(memory, overwrite=True) as part:
         part.write_text(json.dumps({path: each._asdict() for path, each in what.items()}), encoding="utf-8")

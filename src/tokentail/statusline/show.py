@@ -59,21 +59,30 @@ def _line(said: Said, settings: Config, home: Path, environment: Mapping[str, st
     """The line, after what is new was kept."""
     folders = [Path(folder).expanduser() for folder in (settings.sources if sources is None else sources)]
     store_path = database.store_path(home, folders or None)
+    template, style = settings.statusline.template, _style(environment)
+    own = line(template, said, figures.of_claude(said), style, now_ms)
+    to_do = SEPARATOR.join(filter(None, (own, "run `tokentail daily` once")))
     if not store_path.exists():
-        shown = line(settings.statusline.template, said, figures.of_claude(said), _style(environment), now_ms)
-        return SEPARATOR.join(filter(None, (shown, "run `tokentail daily` once")))
+        return to_do
     price_list = prices.in_use(home, settings.prices.models)
     with closing(database.open_for_reading(store_path)) as db:
-        database.check_current(db, store_path)
+        if not database.is_current(db, store_path):
+            return to_do  # a migration copies the store first, which takes seconds
         for trouble in _kept(db, store_path, said, now_ms), _caught_up(db, store_path, price_list, said, folders, environment):
             if trouble:
                 journal.note(home, trouble)
         zone = periods.parse_zone(settings.timezone or None)
         with database.snapshot(db):
             found = figures.of_store(
-                db, price_list, said, zone, now_ms, rounding=settings.blocks.rounding, wants_limits="_hour" in settings.statusline.template
+                db,
+                price_list,
+                said,
+                zone,
+                now_ms,
+                rounding=settings.blocks.rounding,
+                wanted=[kind for kind in samples.LENGTHS_MS if kind in template],
             )
-    return line(settings.statusline.template, said, found, _style(environment), now_ms) or "tokentail: nothing to show"
+    return line(template, said, found, style, now_ms) or "tokentail: nothing to show"
 
 
 def _kept(db: sqlite3.Connection, store_path: Path, said: Said, now_ms: int) -> str:
