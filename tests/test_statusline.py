@@ -205,6 +205,16 @@ def test_the_transcript_is_read_and_no_other_log(home: Path) -> None:
     assert journal_of(home) == ""
 
 
+def test_it_does_not_wait_for_the_disk(home: Path) -> None:
+    """What it commits stays in the write-ahead log, since to move that into the file takes as long as a quarter of all it may take."""
+    shown(home)
+    log = home / "store" / "store.db-wal"
+    assert log.stat().st_size > 0
+    with closing(asking(home)) as db:
+        assert samples.latest(db, "five_hour") is not None
+    assert not log.exists()
+
+
 def test_while_another_process_writes_it_shows_what_is_there(home: Path) -> None:
     """It waits for nobody."""
     with log_of(home).open("ab") as file:

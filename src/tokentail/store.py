@@ -76,11 +76,18 @@ class Store:
         return _lives(self.connection.execute(_SELECT_LIVES.format(where=""), ((states or ("live", "missing")) * 2)[:2]))
 
     def lives_of(self, files: Iterable[LogFile]) -> list[Life]:
-        """Of the lives that have not ended those that may be the lives of these files: by their path or their inode."""
-        query = _SELECT_LIVES.format(where="AND (path = ? OR (device = ? AND inode = ?))")
-        values = ((stored_name(file.path), storable(file.device), storable(file.inode)) for file in files)
-        found = {life.id: life for each in values for life in _lives(self.connection.execute(query, ("live", "missing", *each)))}
+        """Of the lives that have not ended those that may be the lives of these files: by their path, or else by their inode."""
+        found: dict[int, Life] = {}
+        for file in files:
+            here = self._lives_where("path = ?", stored_name(file.path))
+            if not any(life.file[3:5] == file[3:5] for life in here):  # it was moved here, or is new: that is looked for in all of them
+                here += self._lives_where("device = ? AND inode = ?", storable(file.device), storable(file.inode))
+            found.update((life.id, life) for life in here)
         return [found[number] for number in sorted(found)]
+
+    def _lives_where(self, condition: str, *values: object) -> list[Life]:
+        query = _SELECT_LIVES.format(where=f"AND {condition}")
+        return _lives(self.connection.execute(query, ("live", "missing", *values)))
 
     def apply(self, chunks: Sequence[Chunk]) -> Applied:
         """

@@ -65,7 +65,7 @@ def _line(said: Said, settings: Config, home: Path, environment: Mapping[str, st
     if not store_path.exists():
         return to_do
     price_list = prices.in_use(home, settings.prices.models)
-    with closing(database.open_for_reading(store_path)) as db:
+    with closing(database.open_to_look(store_path)) as db:
         if not database.is_current(db, store_path):
             return to_do  # a migration copies the store first, which takes seconds
         for trouble in _kept(db, store_path, said, now_ms), _caught_up(db, store_path, price_list, said, folders, environment):
