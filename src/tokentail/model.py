@@ -317,6 +317,15 @@ class Provenance(NamedTuple):
     rewritten: Counts  # only in lines that a rewrite removed
 
 
+class Estimated(NamedTuple):
+    """A row's counts with estimates in the place of output counts that are not final: no counts, and never shown without saying so."""
+
+    replies: int  # that were estimated
+    output_tokens: int  # of all of the row
+    total_tokens: int
+    cost_usd: float | None
+
+
 class SessionFacts(NamedTuple):
     """What a report says of a session besides its counts, which include those of its subagents."""
 

@@ -39,6 +39,8 @@ _OF_MODELS = "+model IN (SELECT id FROM names WHERE name IN (SELECT value FROM j
 _OF_PROJECTS = """+owner IN (
     SELECT owners.id FROM owners JOIN names ON names.id = project WHERE names.name IN (SELECT value FROM json_each(?)))"""
 
+_OF_SESSION = "owner IN (SELECT owners.id FROM owners JOIN names ON names.id = session WHERE names.name = ?)"
+
 
 class MinuteCell(NamedTuple):
     """A cell and the minute that it belongs to."""
@@ -82,15 +84,32 @@ def replies_since(db: sqlite3.Connection, start_ms: int) -> list[Reply]:
     return _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE at_ms >= ? ORDER BY at_ms, key", (start_ms,))
 
 
+def replies_by_key(db: sqlite3.Connection, keys: Iterable[str]) -> list[Reply]:
+    """Those of the replies that there are, in the order of the keys."""
+    interned, query = Interned(db, ()), f"SELECT {_REPLY_COLUMNS} FROM replies WHERE key = ?"
+    return [reply for key in keys for reply in _replies_of(interned, db.execute(query, (key,)))]
+
+
+def replies_of_session(db: sqlite3.Connection, session: str) -> list[Reply]:
+    """Every reply of a session, its subagents' included, oldest first."""
+    return _replies(db, f"SELECT {_REPLY_COLUMNS} FROM replies WHERE {_OF_SESSION} ORDER BY at_ms, key", (session,))
+
+
 def replies_between(
-    db: sqlite3.Connection, start_ms: int, end_ms: int, *, projects: Set[str] | None = None, models: Set[str] | None = None
+    db: sqlite3.Connection,
+    start_ms: int,
+    end_ms: int,
+    *,
+    projects: Set[str] | None = None,
+    models: Set[str] | None = None,
+    not_final: bool = False,
 ) -> Iterator[Reply]:
     """
-    The replies in [start_ms, end_ms), oldest first; only those of these projects, by their slugs, and of these models.
+    The replies in [start_ms, end_ms), oldest first; only those of these projects, by their slugs, of these models, or not final.
 
     As they are when the first one is taken: until the last one is, the connection stays at that moment.
     """
-    conditions = ["at_ms >= ?", "at_ms < ?"]
+    conditions = ["at_ms >= ?", "at_ms < ?", *(["NOT final"] if not_final else [])]
     values: list[object] = [start_ms, end_ms]
     for names, condition in ((models, _OF_MODELS), (projects, _OF_PROJECTS)):
         if names is not None:

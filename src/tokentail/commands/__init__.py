@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Command] = {
     "limits": Command("limits", "how far the limits are used, where that leads, and by whose work"),
     "statusline": Command("statusline", "one line for Claude Code, and putting it in its settings"),
     "feed": Command("feed", "one line for every reply, as it happens"),
+    "explain": Command("explain", "where a number comes from: the lines that were counted, by which rule, at which price"),
     "prices": Command("prices", "what tokens cost, and which of your models have no price"),
     "verify": Command("verify", "hold the store against a full re-read"),
     "status": Command("status", "what is tracked and how well"),

@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     )
     orders = ("cost", "tokens", "name") if name == "models" else ("oldest", "newest", "cost", "tokens", "name")
     parser.add_argument("--order", choices=orders, help="which rows come first")
-    parser.add_argument("--limit", type=_whole, metavar="N", help="at most so many rows; the totals stay those of all")
+    parser.add_argument("--limit", type=rows_wanted, metavar="N", help="at most so many rows; the totals stay those of all")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object (docs/json.md)")
     shape.add_argument("--csv", action="store_true", help="comma-separated values with a header line (docs/json.md)")
@@ -165,11 +165,11 @@ def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list
     return build(request, Counted(counted.replies, counted.project_names, price_list), context), counted.problems
 
 
-def _whole(word: str) -> int:
+def rows_wanted(word: str) -> int:
     number = int(word)
     if number < 1:
         raise ValueError(word)
     return number
 
 
-_whole.__name__ = "number of rows"  # argparse names it in its message
+rows_wanted.__name__ = "number of rows"  # argparse names it in its message

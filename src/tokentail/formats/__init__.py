@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from tokentail.formats import claude
-from tokentail.formats.parsed import Entry, LineParser, Parsed
+from tokentail.formats.parsed import Entry, LineParser, Look, Parsed
 from tokentail.model import LogFile
 
-__all__ = ["FORMATS", "Entry", "Format", "LineParser", "Parsed", "usual_folders"]
+__all__ = ["FORMATS", "Entry", "Format", "LineParser", "Look", "Parsed", "usual_folders"]
 
 
 class Format(Protocol):
@@ -25,6 +25,12 @@ class Format(Protocol):
 
     def place(self, file: LogFile) -> tuple[object, ...]:
         """What the path says about the lines of a file: one that moves from one place to another is read anew."""
+
+    def session(self, file: LogFile) -> str:
+        """The session that a log is one of, by its path; "" where only its lines say."""
+
+    def look_at(self, line: bytes, file: LogFile) -> list[Look]:
+        """What a complete line holds, and how much content stands beside its usage; for few lines, since it is slow."""
 
     def line_parser(self, expected_bytes: int) -> LineParser:
         """

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from tokentail import merge
 from tokentail.digest import hex_digest
-from tokentail.formats.parsed import Entry, LineParser, Parsed
+from tokentail.formats.parsed import Entry, LineParser, Look, Parsed
 from tokentail.model import (
     INVALID_COUNT,
     MAX_COUNT,
@@ -63,6 +63,17 @@ class Claude:
         """All that R7 takes from the path, but for the name that stands in for a missing session: no real line lacks one."""
         place = place_of(file)
         return place.project, place.session, place.subagent, place.agent
+
+    def session(self, file: LogFile) -> str:
+        """The session that a log is one of, by its path; "" where only its lines say."""
+        place = place_of(file)
+        return place.session or ("" if place.subagent else place.fallback_session)
+
+    def look_at(self, line: bytes, file: LogFile) -> list[Look]:
+        """What `parse_line` gives, and how much content stands beside the usage."""
+        from tokentail.formats.claude_content import look_at  # counting does without
+
+        return look_at(line, file)
 
     def line_parser(self, expected_bytes: int) -> LineParser:
         """Both parsers give the same; the quick one takes 30 ms to import."""
@@ -149,11 +160,12 @@ def parse_line(line: bytes, file: LogFile) -> Parsed:
     objects, malformed = decode_all(line)
     place = place_of(file)
     alone = len(objects) == 1 and not malformed and is_whole(line, objects[0][1])
-    entries = [_entry(value, line if alone else own_bytes, place) for value, own_bytes in objects]
+    entries = [entry_of(value, line if alone else own_bytes, place) for value, own_bytes in objects]
     return Parsed([entry for entry in entries if entry is not None], malformed)
 
 
-def _entry(value: dict[str, Any], own_bytes: bytes, place: Place) -> Entry | None:
+def entry_of(value: dict[str, Any], own_bytes: bytes, place: Place) -> Entry | None:
+    """The entry of one object of a line; None when it is none that counts (R2)."""
     message = value.get("message")
     if value.get("type") != "assistant" or not isinstance(message, dict) or not isinstance(message.get("usage"), dict):
         return None

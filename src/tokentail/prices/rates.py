@@ -106,6 +106,15 @@ class PriceList:
 
         return rows_of(self._book)
 
+    def row(self, model: str, at_ms: int, *, prompt_class: int = 0, speed: str = "") -> PriceRow | None:
+        """The line of the list that `rate` goes by, worldwide and not in a batch; None where no price is known."""
+        from tokentail.prices.rows import row_of  # reports do without
+
+        name = normalise(model)
+        if name not in self._book.models:
+            return None
+        return row_of(self._book, name, at_ms // _DAY_MS, self.thresholds[prompt_class - 1] if prompt_class else 0, speed)
+
     def terms(self) -> tuple[Term, ...]:
         """What holds for all models: the factors, and the price of a web search."""
         from tokentail.prices.rows import terms_of

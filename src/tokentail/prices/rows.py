@@ -7,7 +7,7 @@ from datetime import date
 from itertools import product
 from typing import NamedTuple
 
-from tokentail.prices.book import EPOCH, FAR_AHEAD, LONG_AGO, PICO_PER_USD, STANDARD, Book, Price, Speed, times
+from tokentail.prices.book import EPOCH, FAR_AHEAD, LONG_AGO, PICO_PER_USD, STANDARD, Book, Price, Speed, Tier, times
 from tokentail.prices.rates import Rate
 
 
@@ -48,6 +48,14 @@ def rows_of(book: Book) -> Iterator[PriceRow]:
             yield from _rows(book, name, speed, price)
 
 
+def row_of(book: Book, name: str, day: int, above_tokens: int, speed: str) -> PriceRow:
+    """The line by which a model's requests of that day, speed and class of prompts are priced; `above_tokens` is a threshold, or 0."""
+    model = book.models[name]
+    price, fast = model.price_on(day), model.fast_on(day) if speed == "fast" else None
+    tier = next(tier for tier in reversed(price.tiers) if tier.above_tokens <= above_tokens)
+    return _row(book, name, fast or STANDARD, price, tier)
+
+
 def terms_of(book: Book) -> tuple[Term, ...]:
     """The numbers that hold for all models."""
     numbers = {"web_search": (book.web_search * 1000, PICO_PER_USD), "batch": book.batch, "us": book.us}
@@ -66,13 +74,16 @@ def decimal(numerator: int, denominator: int) -> str:
 
 
 def _rows(book: Book, name: str, speed: Speed, price: Price) -> Iterator[PriceRow]:
+    if max(price.first_day, speed.first_day) < min(price.until_day, speed.until_day):
+        for tier in price.tiers:
+            yield _row(book, name, speed, price, tier)
+
+
+def _row(book: Book, name: str, speed: Speed, price: Price, tier: Tier) -> PriceRow:
     first, until = max(price.first_day, speed.first_day), min(price.until_day, speed.until_day)
-    if first >= until:
-        return
+    rate = Rate._make((*times(tier.rates, speed.factor), book.web_search, False))
     sources = _sources(book, price.sources + speed.sources)
-    for tier in price.tiers:
-        rate = Rate._make((*times(tier.rates, speed.factor), book.web_search, False))
-        yield PriceRow(name, _date(first), _date(until), tier.above_tokens, speed.name, rate, book.models[name].us, sources)
+    return PriceRow(name, _date(first), _date(until), tier.above_tokens, speed.name, rate, book.models[name].us, sources)
 
 
 def _sources(book: Book, keys: Iterable[str]) -> tuple[Source, ...]:
