@@ -7,8 +7,9 @@ A small made-up store, and what every report looks like on it: the stored output
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from builders import coordinator, line, usage, write_logs
 from tokentail import prices, queries
-from tokentail.model import Report
+from tokentail.model import Reply, Report
 from tokentail.reports.as_chart import report_chart
 from tokentail.reports.as_csv import report_csv
 from tokentail.reports.as_json import report_json
@@ -74,14 +75,26 @@ def write_sample(folder: Path) -> Path:
     return write_logs(folder, {name: b"".join(lines) for name, lines in files.items()})
 
 
-def sample(report: str, stored: Stored, malformed_lines: int, **asked: Any) -> Report:
+class Sample(Stored):
+    """The sample's store, with made-up estimates for what is not final: 5 000 more."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__(db, prices.load())
+        self._replies = [reply for reply in queries.replies_since(db, 0) if not reply.final]
+
+    def estimates(self, start_ms: int, end_ms: int, *, projects: Set[str] | None, models: Set[str] | None) -> Sequence[tuple[Reply, int]]:
+        return [(reply, reply.tokens.output + 5_000) for reply in self._replies]
+
+
+def sample(report: str, stored: Sample, malformed_lines: int, **asked: Any) -> Report:
     """A report on the sample, as if it were read at `NOW`."""
-    context = Context(prices.load(), round(NOW.timestamp() * 1000), ("/home/dev/.claude/projects",), {}, malformed_lines)
+    now_ms = round(NOW.timestamp() * 1000)
+    context = Context(prices.load(), now_ms, ("/home/dev/.claude/projects",), {}, malformed_lines, estimates=stored.estimates)
     return build(Request(report, BERLIN, **asked), stored, context)
 
 
 @contextlib.contextmanager
-def sample_store() -> Iterator[tuple[Stored, int]]:
+def sample_store() -> Iterator[tuple[Sample, int]]:
     """
     The sample's store, and how many lines of its logs could not be read.
 
@@ -96,7 +109,7 @@ def sample_store() -> Iterator[tuple[Stored, int]]:
         main.write_bytes(b"".join(each for each in main.read_bytes().splitlines(keepends=True) if b'"m3"' not in each))
         looking.check_for_updates()
         with contextlib.closing(looking):
-            yield Stored(looking.db, prices.load()), queries.malformed_lines(looking.db)
+            yield Sample(looking.db), queries.malformed_lines(looking.db)
 
 
 def outputs() -> Mapping[str, str]:
@@ -107,7 +120,7 @@ def outputs() -> Mapping[str, str]:
             plain = sample(name, stored, malformed)
             full = sample(name, stored, malformed, breakdown=True, agents=True)
             wide = full if lists_models(name, 160) else plain
-            split = sample(name, stored, malformed, provenance=True, not_final=True)
+            split = sample(name, stored, malformed, provenance=True, not_final=True, estimate=True)
             shown |= {
                 f"{name}-80.txt": report_table(plain, width=80, style=PLAIN),
                 f"{name}-160.txt": report_table(wide, width=160, style=PLAIN),

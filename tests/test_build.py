@@ -76,6 +76,7 @@ def requests(name: str | None = None) -> st.SearchStrategy[Request]:
         worktrees=st.just(False),
         provenance=st.just(False),
         not_final=st.booleans(),
+        estimate=st.just(False),
         limit=st.none(),
     )
 

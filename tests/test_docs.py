@@ -60,9 +60,10 @@ REPORT_TABLES: Mapping[str, str] = {
     "Provenance": "provenance",
     "A part": "part",
     "Not final": "not_final",
+    "Estimate": "estimate",
     "Notes": "notes",
 }
-PARTS = ("provenance", "not_final")
+PARTS = ("provenance", "not_final", "estimate")
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 PRICE_TABLES = ("The price list", "Prices", "Sources", "The store", "Models without a price", "Words without a price")
 RULES = [f"R{number}" for number in range(1, 11)]
@@ -196,7 +197,7 @@ def feed_lines(logs: Path) -> list[dict[str, Any]]:
 def reports() -> dict[str, Any]:
     """Every report on the sample, with all that can be asked for."""
     with sample.sample_store() as (stored, malformed):
-        asked = {"breakdown": True, "agents": True, "provenance": True, "not_final": True}
+        asked = {"breakdown": True, "agents": True, "provenance": True, "not_final": True, "estimate": True}
         return {name: json.loads(report_json(sample.sample(name, stored, malformed, **asked))) for name in KINDS}
 
 
@@ -222,6 +223,8 @@ def parts_of(reports: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
             return [each for part in split for each in part["provenance"].values()]
         case "Not final":
             return [part["not_final"] for part in split]
+        case "Estimate":
+            return [part["estimate"] for part in split]
         case "Counts":
             whole = [*(report["totals"] for report in reports.values()), *rows, *subagents, *each, *models]
             return [{name: value for name, value in part.items() if name in Counts._fields} for part in whole]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import SPREAD, STATES, line, record, replies_of, store_of_lives, write_logs
+from builders import MODEL, SPREAD, STATES, line, record, replies_of, store_of_lives, usage, write_logs
 from logs import PRICES
 from test_build import BERLIN, CONTEXT, ZONES, requests, stored
 from tokentail.cli import main
-from tokentail.model import Counts, Record
+from tokentail.estimate import with_output
+from tokentail.model import Counts, Record, Reply
 from tokentail.reports.build import KINDS, build
-from tokentail.reports.data import Stored
+from tokentail.reports.data import Counted, Stored
 from tokentail.reports.parts import cost_share
-from tokentail.reports.request import Request
+from tokentail.reports.request import Estimates, Request
 
 LIVES = st.lists(st.tuples(STATES, SPREAD), max_size=3)
 
@@ -85,6 +87,33 @@ def test_the_share_of_what_is_not_final() -> None:
     assert cost_share(row.not_final, row.counts) == pytest.approx(1 / 3)
 
 
+def _estimates(replies: Iterable[Reply]) -> Estimates:
+    """Every output that is not final may be 1 000 more."""
+    made = [(reply, reply.tokens.output + 1000) for reply in replies if not reply.final]
+    return lambda start_ms, end_ms, *, projects, models: made
+
+
+@settings(deadline=None, max_examples=150)
+@given(SPREAD, requests())
+def test_estimates_are_what_the_report_would_say_if_they_were_counts(lines: list[Record], request: Request) -> None:
+    """Row by row output, tokens and cost are those of a report on replies with that output; and nothing else of the report differs."""
+    data, replies = Stored(store_of_lives(("live", lines)).connection, PRICES), replies_of(lines).values()
+    report = build(request._replace(estimate=True), data, CONTEXT._replace(estimates=_estimates(replies)))
+    as_if = [reply if reply.final else with_output(reply, reply.tokens.output + 1000) for reply in replies]
+    expected = build(request, Counted(as_if, data.folders(), PRICES), CONTEXT)
+    sums = {row.key: row.counts for row in expected.rows}
+    for estimate, counts in [
+        (report.estimate, expected.totals),
+        *((row.estimate, sums[row.key]) for row in report.rows if row.key in sums),
+    ]:
+        assert estimate is not None
+        assert estimate.output_tokens == counts.output_tokens
+        assert estimate.total_tokens == counts.total_tokens
+        assert estimate.cost_usd == (None if counts.cost_usd is None else pytest.approx(counts.cost_usd))
+    rows = tuple(row._replace(estimate=None) for row in report.rows)
+    assert report._replace(rows=rows, estimate=None) == build(request, data, CONTEXT)
+
+
 # As a person asks for it
 
 
@@ -138,3 +167,37 @@ def test_a_reread_does_not_know_what_was_deleted(home: Path, capsys: pytest.Capt
         "",
         "tokentail: --provenance needs the store: a re-read knows only what is on disk (leave out --no-store)\n",
     )
+
+
+def test_estimates_are_labelled_in_every_shape(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Table, chart, JSON and CSV have them beside the counts, which stay what they are."""
+    content = [{"type": "text", "text": "x" * 10_000}]
+    message = {"id": "msg_2", "model": MODEL, "stop_reason": None, "usage": usage(10), "content": content}
+    write_logs(home, {"-a/s1.jsonl": line("msg_1", output=310) + line("msg_2", message=message)})
+    expected = 310 + round(0.315 * 10_000 + 22)
+    assert main(["daily", "--estimate-output"]) == 0
+    table = capsys.readouterr().out
+    assert f"~ {expected:,}" in table
+    assert "an estimate from the length of what was said, not a count" in " ".join(table.split())
+    assert main(["daily", "--estimate-output", "--chart"]) == 0
+    assert f"With estimates for 1 of them: {expected:,} output tokens" in capsys.readouterr().out
+    assert main(["daily", "--estimate-output", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["output_tokens"], row["estimate"]["output_tokens"], row["estimate"]["replies"]) == (320, expected, 1)
+    assert main(["daily", "--estimate-output", "--csv"]) == 0
+    header, values = capsys.readouterr().out.splitlines()
+    assert dict(zip(header.split(","), values.split(","), strict=True))["estimate_output_tokens"] == str(expected)
+
+
+def test_where_all_is_final_there_is_nothing_to_estimate(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And it says so."""
+    write_logs(home, {"-a/s1.jsonl": line("msg_1", output=310)})
+    assert main(["daily", "--estimate-output"]) == 0
+    assert "There is nothing to estimate: all output counts are final." in capsys.readouterr().out
+
+
+def test_without_a_store_there_are_no_estimates(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what knows the places of lines."""
+    write_logs(home, {"-a/s1.jsonl": line("msg_1")})
+    assert main(["daily", "--estimate-output", "--no-store"]) == 2
+    assert "--estimate-output needs the store" in capsys.readouterr().err

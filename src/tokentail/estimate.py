@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import NamedTuple
 
-from tokentail import originals, sighted
+from tokentail import originals, queries, sighted
 from tokentail.formats import Look
 from tokentail.model import Reply, Source
 from tokentail.originals import Original
@@ -53,6 +53,15 @@ def outputs(db: sqlite3.Connection, replies: Sequence[Reply], source: Source) ->
         if output is not None:
             found[key] = output
     return found
+
+
+def between(
+    db: sqlite3.Connection, source: Source, start_ms: int, end_ms: int, *, projects: Set[str] | None, models: Set[str] | None
+) -> list[tuple[Reply, int]]:
+    """The replies of a stretch of time that can be estimated, each with its estimate; see `queries.replies_between`."""
+    replies = list(queries.replies_between(db, start_ms, end_ms, projects=projects, models=models, not_final=True))
+    found = outputs(db, replies, source)
+    return [(reply, found[reply.key]) for reply in replies if reply.key in found]
 
 
 def with_output(reply: Reply, output_tokens: int) -> Reply:

@@ -307,6 +307,7 @@ class Row(NamedTuple):
     models: tuple[Row, ...] = ()  # on request: its models, costliest first
     provenance: Provenance | None = None  # on request
     not_final: Counts | None = None  # on request: of the replies whose output count is not final
+    estimate: Estimated | None = None  # on request
 
 
 class Provenance(NamedTuple):
@@ -388,6 +389,7 @@ class Report(NamedTuple):
     hints: tuple[str, ...] = ()  # for people: what a name may have meant, why a period has nothing
     provenance: Provenance | None = None  # of the totals, on request
     not_final: Counts | None = None  # likewise
+    estimate: Estimated | None = None  # likewise
 
 
 class Metrics(NamedTuple):

@@ -20,8 +20,8 @@ from tokentail.reports import text
 if TYPE_CHECKING:
     import sqlite3
 
-    from tokentail.model import Problem, Report, Update
-    from tokentail.reports.request import Request
+    from tokentail.model import Problem, Report, Source, Update
+    from tokentail.reports.request import Estimates, Request
 
 
 _REPORTS: Mapping[str, str] = {
@@ -52,6 +52,11 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         "--not-final", action="store_true", help="the replies whose output count is a lower bound, and their share of the cost"
     )
+    parser.add_argument(
+        "--estimate-output",
+        action="store_true",
+        help="beside the counts, what they may be where the log holds no final output: an estimate",
+    )
     orders = ("cost", "tokens", "name") if name == "models" else ("oldest", "newest", "cost", "tokens", "name")
     parser.add_argument("--order", choices=orders, help="which rows come first")
     parser.add_argument("--limit", type=rows_wanted, metavar="N", help="at most so many rows; the totals stay those of all")
@@ -66,6 +71,8 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.provenance and args.no_store:
         raise UsageError("--provenance needs the store: a re-read knows only what is on disk (leave out --no-store)")
+    if args.estimate_output and args.no_store:
+        raise UsageError("--estimate-output needs the store, which knows where each reply stands (leave out --no-store)")
     request = _request(args)
     report, problems = (_recounted if args.no_store else _stored)(args, request)
     sys.stdout.write(_shown(args, report))
@@ -116,6 +123,7 @@ def _request(args: argparse.Namespace) -> Request:
         rounding=getattr(args, "rounding", None) or settings.blocks.rounding,
         provenance=args.provenance,
         not_final=args.not_final,
+        estimate=args.estimate_output,
         order=args.order or "",
         limit=args.limit,
     )
@@ -141,7 +149,8 @@ def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Pr
 
     def answer(db: sqlite3.Connection, update: Update) -> Report:
         with database.snapshot(db):
-            context = Context(price_list, update.started_at_ms, source.names, aliases, malformed_lines(db), update.degraded)
+            estimates = _estimates(db, source) if request.estimate else None
+            context = Context(price_list, update.started_at_ms, source.names, aliases, malformed_lines(db), update.degraded, estimates)
             return build(request, Stored(db, price_list), context)
 
     with contextlib.closing(
@@ -149,6 +158,14 @@ def _stored(args: argparse.Namespace, request: Request) -> tuple[Report, list[Pr
     ) as coordinator:
         report, update = coordinator.answer(answer)
     return report, update.problems
+
+
+def _estimates(db: sqlite3.Connection, source: Source) -> Estimates:
+    from functools import partial
+
+    from tokentail.estimate import between
+
+    return partial(between, db, source)
 
 
 def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list[Problem]]:

@@ -16,7 +16,7 @@ _BESIDES: Mapping[str, Sequence[str]] = {
     "projects": ("project_name", "folder", "slugs", "first_at", "last_at"),
     "blocks": ("end", "first_at", "last_at", "active", *(f"pace_{name}" for name in Pace._fields)),
 }
-_OF_THE_ROW = ("subagents_", "provenance_", "not_final_")  # which its subagents' lines leave empty
+_OF_THE_ROW = ("subagents_", "provenance_", "not_final_", "estimate_")  # which its subagents' lines leave empty
 _FORMULAS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")  # what spreadsheets begin one with, in the signs of any country
 
 

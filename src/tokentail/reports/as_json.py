@@ -54,12 +54,14 @@ def row_fields(report: str, row: Row) -> dict[str, object]:
 
 
 def parts_fields(counts: Counts, split: Row | Report) -> dict[str, object]:
-    """What was asked for besides the counts of a row or of the totals: where its replies stand, those that are not final."""
+    """What was asked for besides the counts of a row or of the totals: where its replies stand, those that are not final, estimates."""
     fields: dict[str, object] = {}
     if split.provenance is not None:
         fields["provenance"] = {where: _part(part) for where, part in split.provenance._asdict().items()}
     if split.not_final is not None:
         fields["not_final"] = {**_part(split.not_final), "cost_share": cost_share(split.not_final, counts)}
+    if split.estimate is not None:
+        fields["estimate"] = split.estimate._asdict()
     return fields
 
 

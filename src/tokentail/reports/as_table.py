@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tokentail.model import BlockFacts, Counts, Pace, Report, Row, SessionFacts
+from tokentail.model import BlockFacts, Counts, Estimated, Pace, Report, Row, SessionFacts
 from tokentail.reports import columns, grid, text
 from tokentail.reports.columns import KINDS
 from tokentail.reports.grid import Column, Grid
@@ -136,6 +136,8 @@ def _notes(report: Report) -> Iterator[str]:
     if notes.not_final_replies:
         replies, them = ("1 reply", "it") if notes.not_final_replies == 1 else (f"{notes.not_final_replies:,} replies", "them")
         yield f"≥  The output of {replies} is a lower bound: the log holds no final count for {them}."
+    if report.estimate is not None:
+        yield from _of_estimates(report.estimate, report.totals.not_final_replies)
     if notes.unpriced_models:
         yield f"≥  No price is known for: {', '.join(text.cut(name, _LONGEST_NAME) for name in notes.unpriced_models)}."
     if notes.malformed_lines:
@@ -143,3 +145,15 @@ def _notes(report: Report) -> Iterator[str]:
         yield f"   {lines} that could have held usage could not be read (tokentail verify names {them})."
     for reason in notes.degraded:
         yield f"!  {text.safe(reason)}"
+
+
+def _of_estimates(found: Estimated, not_final: int) -> Iterator[str]:
+    from tokentail.estimate import ERROR, LABEL  # hardly ever asked for
+
+    if not not_final:
+        yield "~  There is nothing to estimate: all output counts are final."
+        return
+    rest = f" For {not_final - found.replies:,} there is nothing to estimate from." if found.replies < not_final else ""
+    cost = "" if found.cost_usd is None else f" and {found.cost_usd:,.2f} USD"
+    yield f"~  With estimates for {found.replies:,} of them: {found.output_tokens:,} output tokens{cost} in all.{rest}"
+    yield f"   This is {LABEL}; {ERROR}."

@@ -15,7 +15,7 @@ from tokentail.projects import Projects, matches
 from tokentail.reports import blocks, by_model, by_period, by_project, by_session
 from tokentail.reports.data import Data
 from tokentail.reports.hints import unknown_name, why_empty
-from tokentail.reports.parts import with_not_final, with_provenance
+from tokentail.reports.parts import with_estimates, with_not_final, with_provenance
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope, Tally
 
@@ -56,6 +56,8 @@ def build(request: Request, data: Data, context: Context) -> Report:
         report = with_provenance(report, scope, again, context.prices)
     if request.not_final:
         report = with_not_final(report, scope, again, context.prices)
+    if request.estimate:
+        report = with_estimates(report, scope, lambda added, into: kind(request, added, context, scope, into), data, context)
     return report
 
 

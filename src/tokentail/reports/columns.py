@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from tokentail import periods
-from tokentail.model import BlockFacts, Counts, ProjectFacts, Report, Row, SessionFacts
+from tokentail.model import BlockFacts, Counts, Estimated, ProjectFacts, Report, Row, SessionFacts
 from tokentail.reports import text
 from tokentail.reports.blocks import BLOCK_MS
 from tokentail.reports.build import shown_path
@@ -82,6 +82,10 @@ def part_columns(report: Report) -> list[Column]:
         shares = [_share(row.not_final or Counts(), row.counts) for row in report.rows]
         asked.append(_part("Not final", [f"{row.counts.not_final_replies:,}" for row in report.rows], f"{report.not_final.replies:,}"))
         asked.append(_part("Of cost", shares, _share(report.not_final, report.totals)))
+    if report.estimate is not None:
+        outputs = [f"~ {row.estimate.output_tokens:,}" if row.estimate else "" for row in report.rows]
+        asked.append(_part("Est. output", outputs, f"~ {report.estimate.output_tokens:,}"))
+        asked.append(_part("Est. cost", [_estimated_cost(row.estimate) for row in report.rows], _estimated_cost(report.estimate)))
     return asked
 
 
@@ -115,6 +119,12 @@ def models_column(rows: Sequence[Row]) -> Column:
 
 def _part(title: str, cells: list[str], total: str) -> Column:
     return Column(title, ASKED, cells, total, right=True)
+
+
+def _estimated_cost(estimate: Estimated | None) -> str:
+    if estimate is None:
+        return ""
+    return "?" if estimate.cost_usd is None else f"~ {estimate.cost_usd:,.2f}"
 
 
 def _share(part: Counts, whole: Counts) -> str:

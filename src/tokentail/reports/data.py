@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from tokentail import queries, usage
-from tokentail.model import Reply, Usage
+from tokentail.model import Cell, Reply, Tokens, Usage
 from tokentail.periods import DAY_MS
 from tokentail.prices import PriceList
 from tokentail.totals import cells_of
@@ -88,7 +88,7 @@ class Counted:
                 continue
             if question.sessions is not None and reply.owner.session not in question.sessions:
                 continue
-            for cell in cells_of(reply, self._prices):
+            for cell in self._cells(reply):
                 if question.models is None or cell.model in question.models:
                     yield Usage(window, reply.owner, cell, reply.at_ms, reply.at_ms)
 
@@ -97,3 +97,34 @@ class Counted:
 
     def models(self) -> set[str]:
         return {cell.model for reply in self._replies for cell in cells_of(reply, self._prices)}
+
+    def _cells(self, reply: Reply) -> Iterable[Cell]:
+        return cells_of(reply, self._prices)
+
+
+class Added(Counted):
+    """What estimates add to the output of replies. In all else it is the data that the replies are from."""
+
+    def __init__(self, data: Data, estimates: Iterable[tuple[Reply, int]], prices: PriceList) -> None:
+        estimates = list(estimates)
+        super().__init__([reply for reply, _ in estimates], {}, prices)
+        self._data = data
+        self._outputs = {reply.key: output for reply, output in estimates}
+
+    def days(self) -> Sequence[int]:
+        return self._data.days()
+
+    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
+        return self._data.window_starts(length_ms, rounding_ms)
+
+    def folders(self) -> dict[str, str]:
+        return self._data.folders()
+
+    def models(self) -> set[str]:
+        return self._data.models()
+
+    def _cells(self, reply: Reply) -> Iterable[Cell]:
+        """At the rate of the reply, which depends on its prompt."""
+        own, *_ = cells_of(reply, self._prices)
+        more = self._outputs[reply.key] - reply.tokens.output
+        return [own._replace(tokens=Tokens(output=more), web_searches=0)]

@@ -1,11 +1,13 @@
-"""The only place that splits the rows of a report: by where their replies stand, and those that are not final."""
+"""The only place that splits the rows of a report: by where their replies stand, those that are not final, and what these may have been."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tokentail.model import Counts, Provenance, Report, Usage
+from tokentail.model import Counts, Estimated, Provenance, Reply, Report, Usage
 from tokentail.prices import PriceList
+from tokentail.reports.data import Added, Data
+from tokentail.reports.request import Context
 from tokentail.reports.scope import Scope, Tally
 from tokentail.totals import Adder
 
@@ -34,6 +36,25 @@ def with_not_final(report: Report, scope: Scope, again: Again, prices: PriceList
     found, nothing = {row.key: row.counts for row in tally.rows()}, Counts()
     rows = tuple(row._replace(not_final=found.get(row.key, nothing)) for row in report.rows)
     return report._replace(rows=rows, not_final=tally.totals())
+
+
+def with_estimates(report: Report, scope: Scope, again: Callable[[Data, Tally], object], data: Data, context: Context) -> Report:
+    """The report with what each row, and all of them, come to with estimates in the place of output counts that are not final."""
+    tally = Tally(context.prices, breakdown=False)
+    found: Sequence[tuple[Reply, int]] = ()
+    if scope.days and context.estimates is not None:
+        start_ms, end_ms = scope.days[0].start_ms, scope.days[-1].end_ms
+        found = context.estimates(start_ms, end_ms, projects=scope.slugs, models=scope.models)
+    again(Added(data, found, context.prices), tally)
+    added, nothing = {row.key: row.counts for row in tally.rows()}, Counts()
+    rows = tuple(row._replace(estimate=_estimated(row.counts, added.get(row.key, nothing))) for row in report.rows)
+    return report._replace(rows=rows, estimate=_estimated(report.totals, tally.totals()))
+
+
+def _estimated(counts: Counts, added: Counts) -> Estimated:
+    known = [cost for cost in (counts.cost_usd, added.cost_usd) if cost is not None]
+    cost = None if counts.cost_usd is None else sum(known)
+    return Estimated(added.replies, counts.output_tokens + added.output_tokens, counts.total_tokens + added.output_tokens, cost)
 
 
 def cost_share(part: Counts, whole: Counts) -> float | None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from tokentail.config import Rounding
+from tokentail.model import Reply
 from tokentail.prices import PriceList
+
+
+class Estimates(Protocol):
+    """Looks for replies that are not final, and estimates their output."""
+
+    def __call__(self, start_ms: int, end_ms: int, *, projects: Set[str] | None, models: Set[str] | None) -> Sequence[tuple[Reply, int]]:
+        """What `estimate.between` gives."""
 
 
 class Request(NamedTuple):
@@ -25,6 +33,7 @@ class Request(NamedTuple):
     worktrees: bool = False  # worktrees of one repository as one project
     provenance: bool = False  # how much of each row stands where
     not_final: bool = False  # what the replies used, in each row, whose output count is not final
+    estimate: bool = False  # each row with estimates in the place of output counts that are not final
     week_starts: int = 0  # Monday; Sunday is 6
     rounding: Rounding = "hour"  # of a five-hour window's start, see blocks.ROUNDINGS
     order: str = ""  # see build.ORDERS; "" is the report's own
@@ -40,3 +49,4 @@ class Context(NamedTuple):
     aliases: Mapping[str, str] = {}
     malformed_lines: int = 0
     degraded: Sequence[str] = ()
+    estimates: Estimates | None = None  # what estimates are made with, where they are asked for
