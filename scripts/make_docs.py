@@ -141,6 +141,7 @@ The result goes to stdout, everything else to stderr. Where stdout is no termina
 | 0 | done; also when the reader of the output went away |
 | 1 | a file, a folder or the store could not be used, or `tokentail verify` found a difference; what it is stands on stderr |
 | 2 | the words or the settings are wrong |
+| 3 | `tokentail budget --check` found a budget that is crossed |
 | 130 | ended by Ctrl-C |
 
 A line of a log that cannot be read changes no exit code: it is counted in the notes of the report.
@@ -150,6 +151,7 @@ A line of a log that cannot be read changes no exit code: it is counted in the n
 | variable | means |
 |---|---|
 | `TOKENTAIL_HOME` | the folder that holds the stores, instead of the system's folder for application data |
+| `TOKENTAIL_WEBHOOK_SECRET` | what webhooks of [budgets](budgets.md#secrets) are signed with |
 | `TOKENTAIL_CONFIG` | the file of [settings](config.md), instead of the one in the system's folder for settings |
 | `CLAUDE_CONFIG_DIR` | folders of Claude Code, with commas between them, that are read beside the usual ones |
 | `XDG_CONFIG_HOME` | where `claude/projects` and `Claude` are looked for, instead of `~/.config` |

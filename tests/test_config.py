@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokentail import config
 from tokentail.cli import main
-from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects, Statusline, pages
+from tokentail.config import Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Statusline, Webhooks, pages
 from tokentail.config.keys import KEYS, Key
 from tokentail.config.reading import Reading
 from tokentail.config.toml import as_toml
@@ -40,7 +40,10 @@ RIGHT = {
     "projects.aliases.*": {"text"},
     "statusline.template": {"text"},
     **{key.name: {"integer", "number"} for key in KEYS if key.name.startswith("prices.")},
+    "budgets.*.threshold": {"integer", "number"},
+    "budgets.*.desktop": {"boolean"},
 }
+NEEDED = {"measure": '"cost"'}
 ZONE = 'an IANA name like "Europe/Berlin", or "" for the machine\'s zone'
 TEMPLATE = "a text of 1 to 300 characters, with places like {today}"
 HOSTILE = "a\x1b]0;x\x07\r\nb\u202e\u2028\x00c"
@@ -71,7 +74,7 @@ def setting(key: Key, literal: str) -> str:
     *table, name = key.name.replace("*", "x").split(".")
     needed = [each.path[-1] for each in KEYS if each.path[:-1] == key.path[:-1] and each.is_needed and each != key]
     head = f"[{'.'.join(table)}]\n" if table else ""
-    return f"{head}{name} = {literal}\n" + "".join(f"{other} = 1\n" for other in needed)
+    return f"{head}{name} = {literal}\n" + "".join(f"{other} = {NEEDED.get(other, '1')}\n" for other in needed)
 
 
 def is_harmless(text: str) -> bool:
@@ -91,6 +94,7 @@ def is_harmless(text: str) -> bool:
         ("blocks.rounding", "hour"),
         ("projects.worktrees", False),
         ("statusline.template", "{session} | {today} today | {burn}/h | 5h {five_hour} | 7d {seven_day} | ctx {context}"),
+        ("webhooks.secret_file", ""),
     ],
 )
 def test_a_key_has_its_default(name: str, default: object) -> None:
@@ -103,7 +107,7 @@ def test_every_setting_has_a_key() -> None:
     """What `Config` holds is what the documents list, in the same order within a table."""
 
     def names(value: object, before: str = "") -> Iterator[str]:
-        if not isinstance(value, Config | Blocks | Projects | Prices | Statusline):
+        if not isinstance(value, Config | Blocks | Projects | Prices | Statusline | Webhooks):
             yield before
             return
         for field, part in value._asdict().items():
@@ -111,6 +115,7 @@ def test_every_setting_has_a_key() -> None:
 
     assert set(names(Config())) == {key.name.partition(".*")[0] for key in KEYS}
     assert [key.path[-1] for key in KEYS if key.name.startswith("prices.models.*.")] == list(ModelRates._fields[1:])
+    assert [key.path[-1] for key in KEYS if key.name.startswith("budgets.*.")] == list(Budget._fields[1:])
 
 
 def test_without_a_file_there_are_defaults(path: Path) -> None:
@@ -489,6 +494,19 @@ def texts(max_size: int) -> st.SearchStrategy[str]:
 FOLDERS = texts(20).map(lambda name: "/" + name.replace("/", "").replace("\0", "").replace(".", "_")).filter(lambda folder: len(folder) > 1)
 SLUGS = texts(20).filter(lambda slug: "/" not in slug and not slug.startswith("~"))
 RATES = st.decimals(0, 999_999, places=5).map(lambda rate: f"{rate:f}".rstrip("0").rstrip("."))
+# An address with a path is not shown in full, so it is not among these.
+BUDGETS = st.builds(
+    Budget,
+    texts(100),
+    st.sampled_from([measure for measure in config.MEASURES if measure != "burn_rate"]),
+    RATES,
+    st.sampled_from(config.BUDGET_PERIODS),
+    st.lists(texts(20).filter(lambda text: "\0" not in text), max_size=2).map(tuple),
+    st.lists(st.just("*opus*"), max_size=1).map(tuple),
+    st.booleans(),
+    st.sampled_from(["", "https://example.org", "env:HOOK", "file:/home/dev/hook"]),
+    st.sampled_from([(), ("say", '{message} $HOME; "x" \x1b[2J')]),
+)
 CONFIGS = st.builds(
     Config,
     timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "America/St_Johns"]),
@@ -509,6 +527,8 @@ CONFIGS = st.builds(
     statusline=st.builds(
         Statusline, st.lists(st.sampled_from(["{today}", "{model}", " | ", "é ≥", '"\\']), min_size=1).map("".join).filter(str.strip)
     ),
+    budgets=st.lists(BUDGETS, max_size=3, unique_by=lambda budget: budget.name).map(tuple),
+    webhooks=st.builds(Webhooks, st.sampled_from(["", "/home/dev/secret"])),
 )
 
 
@@ -530,6 +550,44 @@ def test_the_settings_in_force_are_shown_with_their_meaning(path: Path) -> None:
     assert shown == (ROOT / "tests" / "data" / "config_show.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://hooks.example.org/services/T0/B0/s3cret", "https://hooks.example.org/..."),
+        ("https://user:s3cret@example.org", "https://example.org/..."),
+        ("https://example.org?token=s3cret", "https://example.org/..."),
+        ("https://example.org", "https://example.org"),
+        ("env:MY_HOOK", "env:MY_HOOK"),
+        ("file:/home/dev/hook", "file:/home/dev/hook"),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(path: Path, capsys: pytest.CaptureFixture[str], address: str, shown: str) -> None:
+    """Who knows the path of a webhook can often send to it; what is only a place to look it up is shown."""
+    path.write_text(f'[budgets.day]\nmeasure = "cost"\nthreshold = 5\nwebhook = "{address}"\n', encoding="utf-8")
+    assert main(["config", "show"]) == 0
+    out = capsys.readouterr().out
+    assert f'webhook = "{shown}"' in out
+    assert "s3cret" not in out
+
+
+def test_a_burn_rate_has_a_period_of_its_own(path: Path) -> None:
+    """It is that of the last hour, said or not; another one is a mistake."""
+    rule = '[budgets.fast]\nmeasure = "burn_rate"\nthreshold = 9.5\n'
+    expected = Config(budgets=(Budget("fast", "burn_rate", "9.5", "hour"),))
+    assert read(path, rule) == expected
+    assert read(path, rule + 'period = "hour"\n') == expected
+    assert problems(path, rule + 'period = "day"\n') == [
+        '[budgets.fast] is about a burn rate, whose period is always "hour" (leave the period out)'
+    ]
+
+
+@pytest.mark.parametrize("value", ["ftp://x", "https://", "https:///path", "https://x/\\u001b", "https://x/ y", "env:", "env:a b", "hook"])
+def test_a_webhook_is_an_address_or_where_one_is_kept(path: Path, value: str) -> None:
+    """Nothing else can be sent to."""
+    (problem,) = problems(path, f'[budgets.day]\nmeasure = "cost"\nthreshold = 5\nwebhook = "{value}"\n')
+    assert problem.startswith("budgets.day.webhook is ")
+
+
 def test_the_file_to_start_from_changes_nothing(path: Path) -> None:
     """Whoever saves it has the defaults."""
     assert read(path, pages.template()) == Config()
@@ -541,6 +599,7 @@ def test_the_file_to_start_from_has_the_defaults(path: Path) -> None:
     assert said == Config(
         projects=Projects(aliases=(Alias("/home/dev/src/shop", "shop"),)),
         prices=Prices((ModelRates("my-model", "3", "15", "0.3", "3.75", "6"),)),
+        budgets=(Budget("a day", "cost", "20", desktop=True),),
     )
 
 

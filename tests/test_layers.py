@@ -23,7 +23,7 @@ ROWS = (
     ("workers", "carryover", "commits", "checkpoints", "sweep", "patience", "notes", "pending", "told", "estimate"),
     ("backlog", "renewal", "following", "one_log"),
     ("coordinator", "reports", "verify"),
-    ("fleet", "feed", "parallel", "backup", "export", "status", "limits", "explain"),
+    ("fleet", "feed", "parallel", "backup", "export", "status", "limits", "explain", "budgets"),
     ("tui", "web", "statusline", "demo", "completion"),
     ("demo_run",),
     ("commands", "library"),

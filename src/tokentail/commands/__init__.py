@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Command] = {
     "blocks": Command("report", "the five-hour windows, and where the running one leads"),
     "limits": Command("limits", "how far the limits are used, where that leads, and by whose work"),
     "statusline": Command("statusline", "one line for Claude Code, and putting it in its settings"),
+    "budget": Command("budget", "how your budgets stand, and who is told when one is crossed"),
     "feed": Command("feed", "one line for every reply, as it happens"),
     "explain": Command("explain", "where a number comes from: the lines that were counted, by which rule, at which price"),
     "prices": Command("prices", "what tokens cost, and which of your models have no price"),

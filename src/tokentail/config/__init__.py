@@ -13,6 +13,8 @@ MAX_BYTES = 1_000_000  # of the file, which is read at the start of a command
 
 Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Rounding: TypeAlias = Literal["hour", "10min", "none"]
+Measure: TypeAlias = Literal["cost", "tokens", "burn_rate", "cache_hit_rate"]
+BudgetPeriod: TypeAlias = Literal["hour", "block", "day", "week", "month"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # What may stand in braces in the template of the status line; a kind of limit with `_left` is the time until it begins anew.
 STATUSLINE_NAMES = (
@@ -20,6 +22,8 @@ STATUSLINE_NAMES = (
     *("five_hour_left", "seven_day_left", "seven_day_opus_left", "seven_day_sonnet_left"),
 )
 ROUNDINGS: tuple[Rounding, ...] = ("hour", "10min", "none")
+MEASURES: tuple[Measure, ...] = ("cost", "tokens", "burn_rate", "cache_hit_rate")
+BUDGET_PERIODS: tuple[BudgetPeriod, ...] = ("hour", "block", "day", "week", "month")
 
 
 class Blocks(NamedTuple):
@@ -55,6 +59,24 @@ class Prices(NamedTuple):
     models: tuple[ModelRates, ...] = ()
 
 
+class Budget(NamedTuple):
+    """A rule that is crossed when its measure reaches the threshold; of the cache hit rate when it falls below."""
+
+    name: str
+    measure: Measure
+    threshold: str  # as a decimal text: USD, tokens, USD an hour, or percent
+    period: BudgetPeriod = "day"
+    projects: tuple[str, ...] = ()  # names, whole or with wildcards; without one all of them
+    models: tuple[str, ...] = ()
+    desktop: bool = False
+    webhook: str = ""  # a URL, or where it is kept: `env:NAME`, `file:/path`
+    command: tuple[str, ...] = ()  # a program and its arguments
+
+
+class Webhooks(NamedTuple):
+    secret_file: str = ""  # what webhooks are signed with, where the environment has none; a whole path
+
+
 class Config(NamedTuple):
     """All settings; `Config()` has their defaults. `config.keys` says what each one means."""
 
@@ -65,6 +87,8 @@ class Config(NamedTuple):
     projects: Projects = Projects()
     prices: Prices = Prices()
     statusline: Statusline = Statusline()
+    budgets: tuple[Budget, ...] = ()
+    webhooks: Webhooks = Webhooks()
 
 
 def config_path(environment: Mapping[str, str]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from tokentail import periods
-from tokentail.config import ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
+from tokentail.config import BUDGET_PERIODS, MEASURES, ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
 from tokentail.config.toml import Decimal, shown
 from tokentail.errors import UsageError
 
@@ -17,6 +17,7 @@ KeyPath: TypeAlias = tuple[str, ...]
 MAX_ALIAS = 100  # characters
 MAX_MODEL = 200
 MAX_TEMPLATE = 300
+MAX_TEXT = 4_000
 MAX_DECIMALS = 5  # of a rate: half of it, which is the price in a batch, is then a whole number of 1e-12 USD for a token
 
 
@@ -53,6 +54,13 @@ def model_name(name: str) -> str:
     """The name of a model, as it is. ValueError: it is too long, or nothing."""
     if not name.strip() or len(name) > MAX_MODEL:
         raise ValueError(f" (a model's name has 1 to {MAX_MODEL} characters)")
+    return name
+
+
+def budget_name(name: str) -> str:
+    """What a person calls a budget. ValueError: it is too long, or nothing."""
+    if not name.strip() or len(name) > MAX_ALIAS:
+        raise ValueError(f" (a budget's name has 1 to {MAX_ALIAS} characters)")
     return name
 
 
@@ -110,11 +118,57 @@ def _template(value: object) -> str:
 
 
 def _rate(value: object) -> str:
-    text = str(value) if isinstance(value, Decimal) or (type(value) is int and abs(value) < 10**6) else ""
+    return _number(value, digits=6)
+
+
+def _threshold(value: object) -> str:
+    return _number(value, digits=12)
+
+
+def _number(value: object, *, digits: int) -> str:
+    """A number as decimal text, with at most so many digits before the point."""
+    text = str(value) if isinstance(value, Decimal) or (type(value) is int and abs(value) < 10**digits) else ""
     whole, _, decimals = text.replace("_", "").removeprefix("+").partition(".")
-    if not f"{whole}{decimals}".isdecimal() or len(whole) > 6 or len(decimals) > MAX_DECIMALS:
+    if not f"{whole}{decimals}".isdecimal() or len(whole) > digits or len(decimals) > MAX_DECIMALS:
         raise ValueError
     return f"{whole}.{decimals}".rstrip("0").rstrip(".") if decimals else whole
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(_is_usable(_text(each)) for each in value):
+        raise ValueError
+    return tuple(map(str, value))
+
+
+def _program(value: object) -> tuple[str, ...]:
+    words = _texts(value)
+    if words and not words[0].strip():
+        raise ValueError
+    return words
+
+
+def _webhook(value: object) -> str:
+    """A URL, or where one is kept."""
+    word = _text(value)
+    if word.startswith("env:") and word[4:].isidentifier():
+        return word
+    if word.startswith("file:"):
+        return f"file:{_folder(word[5:])}"
+    scheme, _, rest = word.partition("://")
+    if word and (
+        scheme not in ("https", "http") or not rest.partition("/")[0] or not word.isascii() or not word.isprintable() or " " in word
+    ):
+        raise ValueError
+    return word
+
+
+def _secret_file(value: object) -> str:
+    return _folder(word) if (word := _text(value)) else ""
+
+
+def _is_usable(text: str) -> bool:
+    """Can it be handed to a program, or name something?"""
+    return len(text) <= MAX_TEXT and "\0" not in text
 
 
 def _text(value: object) -> str:
@@ -134,6 +188,11 @@ def _folder(text: str) -> str:
 def _hint(word: str, words: Collection[str]) -> str:
     near = nearest(word, words)
     return f' (did you mean "{near}"?)' if near else ""
+
+
+def _words(words: Collection[str]) -> str:
+    *most, last = (f'"{word}"' for word in words)
+    return f"{', '.join(most)} or {last}"
 
 
 _USD = f"a number from 0 to 999999, with at most {MAX_DECIMALS} decimals"
@@ -161,5 +220,43 @@ KEYS = (
         _template,
         f"a text of 1 to {MAX_TEMPLATE} characters, with places like {{today}}",
         "What the status line shows, in parts that are left out where something in them is unknown (docs/statusline.md).",
+    ),
+    Key("budgets.*.measure", _one_of(MEASURES), _words(MEASURES), "What the budget with this name is about.", is_needed=True),
+    Key(
+        "budgets.*.threshold",
+        _threshold,
+        f"a number from 0 to 999999999999, with at most {MAX_DECIMALS} decimals",
+        "What the measure must not reach: USD, tokens, USD an hour. Below which the cache hit rate must not fall: percent.",
+        is_needed=True,
+    ),
+    Key(
+        "budgets.*.period",
+        _one_of(BUDGET_PERIODS),
+        _words(BUDGET_PERIODS),
+        "In which time; a burn rate is always that of the last hour.",
+        '"day"',
+    ),
+    Key("budgets.*.projects", _texts, 'a list of names, like ["shop", "old-*"]', "Only what these projects use; [] stands for all.", "[]"),
+    Key("budgets.*.models", _texts, 'a list of names, like ["*opus*"]', "Only what these models use; [] stands for all.", "[]"),
+    Key("budgets.*.desktop", _bool, "true or false", "Whether a crossing is shown as a notification on the desktop.", "false"),
+    Key(
+        "budgets.*.webhook",
+        _webhook,
+        'an address that begins with https:// or http://, or where it is kept: "env:NAME" or "file:/path"',
+        "Where a crossing is sent to, as JSON.",
+        '""',
+    ),
+    Key(
+        "budgets.*.command",
+        _program,
+        'a list of a program and its arguments, like ["say", "{message}"]',
+        "What is run at a crossing.",
+        "[]",
+    ),
+    Key(
+        "webhooks.secret_file",
+        _secret_file,
+        'a whole path, or ""',
+        "The file, for your eyes only, with what webhooks are signed with; TOKENTAIL_WEBHOOK_SECRET goes before it.",
     ),
 )

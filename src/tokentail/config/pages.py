@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from tokentail.config import Alias, Config, ModelRates
+from tokentail.config import Alias, Budget, Config, ModelRates
 from tokentail.config.keys import KEYS, Key, KeyPath
 from tokentail.config.toml import as_toml, dotted
 
 _ALIAS = Alias("~/src/shop", "shop")
+_BUDGET = Budget("a day", "cost", "20", desktop=True)
 _RATES = ModelRates("my-model", "3", "15", "0.3", "3.75", "6")
 
 
@@ -44,6 +45,8 @@ def _file(config: Config, *, off: str) -> str:
                 parts.append(_aliases(config.projects.aliases, *keys))
             case ("prices", "models", "*"):
                 parts.append(_models(config.prices.models, list(keys)))
+            case ("budgets", "*"):
+                parts.append(_budgets(config.budgets, list(keys)))
             case _:
                 parts += [f"[{dotted(table)}]\n"] if table else []
                 parts.append("\n".join(_setting(config, key, off) for key in keys))
@@ -71,6 +74,38 @@ def _models(models: tuple[ModelRates, ...], keys: list[Key]) -> str:
 
 def _rates(rates: ModelRates, off: str) -> str:
     return "\n".join(f"{off}{name} = {rate}" for name, rate in rates._asdict().items() if name != "model")
+
+
+def _budgets(budgets: tuple[Budget, ...], keys: list[Key]) -> str:
+    about = [
+        f"# {key.path[-1]}: {key.meaning} {key.values[:1].upper()}{key.values[1:]}. "
+        + ("It must be there." if key.is_needed else f"Default: {key.default}")
+        for key in keys
+    ]
+    tables = [f"\n[budgets.{as_toml(budget.name)}]  # changed\n{_budget(budget, '')}" for budget in budgets]
+    example = f"#[budgets.{as_toml(_BUDGET.name)}]\n{_budget(_BUDGET, '#')}"
+    return "\n".join(["# Budgets of your own: what is told when it is crossed (docs/budgets.md).", *about, *(tables or [example]), ""])
+
+
+def _budget(budget: Budget, off: str) -> str:
+    usual = Budget("", "cost", "0")
+    lines = []
+    for name, value in budget._asdict().items():
+        if name == "name" or (name in Budget._field_defaults and value == getattr(usual, name)):
+            continue
+        shown, hidden = (_without_secrets(str(value)), "  # hidden in part") if name == "webhook" else (value, "")
+        said = str(shown) if name == "threshold" else as_toml(shown)
+        lines.append(f"{off}{name} = {said}{hidden if shown != value else ''}")
+    return "\n".join(lines)
+
+
+def _without_secrets(address: str) -> str:
+    """An address without what may be known to nobody else: who knows the path of a webhook can often send to it."""
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    host = rest.partition("/")[0].rpartition("@")[2].partition("?")[0]
+    return f"{scheme}://{host}/..." if rest != host else address
 
 
 def _value(config: Config, path: KeyPath) -> object:

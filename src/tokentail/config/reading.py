@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tokentail.config import Alias, Blocks, Config, ModelRates, Prices, Projects, Statusline
-from tokentail.config.keys import KEYS, MAX_DECIMALS, KeyPath, model_name, nearest, project_name
+from tokentail.config import Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Statusline, Webhooks
+from tokentail.config.keys import KEYS, MAX_DECIMALS, KeyPath, budget_name, model_name, nearest, project_name
 from tokentail.config.toml import as_toml, dotted, short, shown
 
 _KEYS = {key.path: key for key in KEYS}
 _TABLES = {path[:length] for path in _KEYS for length in range(1, len(path))}
-_NAMES: Mapping[KeyPath, Callable[[str], str]] = {("projects", "aliases"): project_name, ("prices", "models"): model_name}
+_NAMES: Mapping[KeyPath, Callable[[str], str]] = {
+    ("projects", "aliases"): project_name,
+    ("prices", "models"): model_name,
+    ("budgets",): budget_name,
+}
 _HUNDREDTHS_OF_INPUT = {"cache_read": 10, "cache_write_5m": 125, "cache_write_1h": 200}
 _DOTS = " (a name with dots stands in quotes)"
 
@@ -47,6 +51,12 @@ class Reading:
                 self.problems.append(_unknown(name, value, at, kind))
         if kind == ("prices", "models", "*"):
             self._check_usual(table, at)
+        if (
+            kind == ("budgets", "*")
+            and self._found.get((*at, "measure")) == "burn_rate"
+            and self._found.get((*at, "period"), "hour") != "hour"
+        ):
+            self.problems.append(f'[{short(dotted(at))}] is about a burn rate, whose period is always "hour" (leave the period out)')
 
     def _check_usual(self, table: Mapping[str, object], at: KeyPath) -> None:
         """The rates that follow from that of the input are exact, too."""
@@ -85,10 +95,18 @@ class Reading:
                 return tuple(Alias(path[-1], str(name)) for path, name in self._found.items() if path[:-1] == at)
             case ("prices", "models"), _:
                 return tuple(self._rates(path[:-1]) for path in self._found if path[:2] == at and path[-1] == "input")
-            case _, Blocks() | Projects() | Prices() | Statusline():
+            case ("budgets",), _:
+                return tuple(self._budget(path[:-1]) for path in self._found if path[:1] == at and path[-1] == "measure")
+            case _, Blocks() | Projects() | Prices() | Statusline() | Webhooks():
                 return type(default)._make(self._value((*at, field), value) for field, value in default._asdict().items())
             case _:
                 return self._found.get(at, default)
+
+    def _budget(self, at: KeyPath) -> Budget:
+        given = {name: self._found[*at, name] for name in Budget._fields if (*at, name) in self._found}
+        if given["measure"] == "burn_rate":
+            given["period"] = "hour"
+        return Budget(at[-1], **given)  # type: ignore[arg-type]  # each was read by its key
 
     def _rates(self, model: KeyPath) -> ModelRates:
         given = {name: str(self._found[*model, name]) for name in ModelRates._fields if (*model, name) in self._found}

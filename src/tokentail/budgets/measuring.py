@@ -1,0 +1,159 @@
+"""The only place that measures budgets: how much was used in the period that runs now, and whether that crosses the threshold."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from tokentail import periods
+from tokentail.config import WEEKDAYS, Budget, Config
+from tokentail.model import Counts, Window
+from tokentail.periods import HOUR_MS
+from tokentail.prices import PICO_PER_USD, PriceList
+from tokentail.reports.blocks import BLOCK_MS, ROUNDINGS
+from tokentail.reports.build import scope_of
+from tokentail.reports.data import Stored
+from tokentail.reports.request import Context, Request
+from tokentail.reports.scope import Scope
+from tokentail.totals import Adder
+from tokentail.usage import Question
+
+LEAST_REPLIES = 20  # of a cache hit rate: fewer say nothing
+_CALM = Fraction(19, 20)  # of the threshold: what has gone back so far can cross it again
+UNITS: Mapping[str, str] = {"cost": "USD", "tokens": "tokens", "burn_rate": "USD/h", "cache_hit_rate": "%"}
+
+
+class Standing(NamedTuple):
+    """How a budget stands in the period that runs now."""
+
+    budget: Budget
+    period: str  # in words; "hour" is the last one, which has no end
+    start_ms: int
+    end_ms: int
+    value: float | None  # in the measure's unit; None: unknown, because nothing in it has a price, or there is too little
+    is_crossed: bool
+    is_calm: bool  # far enough from the threshold that it can be crossed anew
+    is_lower_bound: bool  # the value may be more
+    hints: tuple[str, ...]  # names of projects or models that mean nothing
+
+    @property
+    def instance(self) -> str:
+        """What tells this period from the one before and the next one."""
+        return self.period if self.period == "hour" else str(self.start_ms)
+
+    @property
+    def share(self) -> float | None:
+        """Of the threshold, 1.0 for all of it."""
+        threshold = float(self.budget.threshold)
+        return None if self.value is None or not threshold else self.value / threshold
+
+    @property
+    def message(self) -> str:
+        """In a sentence, for a notification."""
+        unit, value = UNITS[self.budget.measure], number(self.budget.measure, self.value)
+        limit = number(self.budget.measure, float(self.budget.threshold))
+        how = "below" if self.budget.measure == "cache_hit_rate" else "of"
+        when = "the last hour" if self.period == "hour" else self.period
+        return f"{value} {how} {limit} {unit} in {when}"
+
+
+def standings(db: sqlite3.Connection, settings: Config, prices: PriceList, zone: ZoneInfo, now_ms: int) -> list[Standing]:
+    """How every budget of the settings stands, in their order. All of it is exact: no sum is rounded before it is compared."""
+    data = Stored(db, prices)
+    return [_standing(budget, data, _Now(settings, prices, zone, now_ms)) for budget in settings.budgets]
+
+
+def number(measure: str, value: float | None) -> str:
+    """A value as people read it, without its unit."""
+    if value is None:
+        return "?"
+    return f"{value:,.0f}" if measure == "tokens" else f"{value:,.1f}" if measure == "cache_hit_rate" else f"{value:,.2f}"
+
+
+class _Now(NamedTuple):
+    settings: Config
+    prices: PriceList
+    zone: ZoneInfo
+    now_ms: int
+
+    @property
+    def today(self) -> date:
+        return periods.day_of(self.now_ms, self.zone)
+
+    def days(self, name: str, first: date, until: date) -> Window:
+        """Whole days; `until` is the first day after them."""
+        return Window(name, periods.day_start_ms(first, self.zone), periods.day_start_ms(until, self.zone))
+
+
+def _standing(budget: Budget, data: Stored, now: _Now) -> Standing:
+    window = _window(budget, data, now)
+    projects = now.settings.projects
+    request = Request("models", now.zone, projects=budget.projects, models=budget.models, worktrees=projects.worktrees)
+    scope = scope_of(request, data, Context(now.prices, now.now_ms, aliases=dict(projects.aliases)))
+    counts, pico = _used(window, scope, data, now)
+    value, threshold = _value(budget, counts, pico), Fraction(budget.threshold)
+    is_low = budget.measure == "cache_hit_rate"
+    crossed = value is not None and (value < threshold if is_low else value >= threshold)
+    calm = value is None or (value * _CALM >= threshold if is_low else value < threshold * _CALM)
+    return Standing(
+        budget=budget,
+        period=window.key,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        value=None if value is None else float(value),
+        is_crossed=crossed,
+        is_calm=calm,
+        is_lower_bound=counts.cost_is_lower_bound and budget.measure in ("cost", "burn_rate"),
+        hints=scope.hints,
+    )
+
+
+def _window(budget: Budget, data: Stored, now: _Now) -> Window:
+    today = now.today
+    match budget.period:
+        case "hour":
+            return Window("hour", now.now_ms - HOUR_MS + 1, now.now_ms + 1)
+        case "day":
+            return now.days(str(today), today, today + timedelta(days=1))
+        case "week":
+            starts = WEEKDAYS.index(now.settings.week_starts)
+            first = periods.week_of(today, starts=starts)
+            return now.days(f"the week of {first}", first, first + timedelta(days=7))
+        case "month":
+            first = today.replace(day=1)
+            return now.days(periods.month_of(today), first, (first + timedelta(days=31)).replace(day=1))
+        case "block":
+            return _block(data, now)
+
+
+def _block(data: Stored, now: _Now) -> Window:
+    """The five-hour window that runs now; where none does, an empty stretch of time."""
+    starts: Sequence[int] = data.window_starts(BLOCK_MS, ROUNDINGS[now.settings.blocks.rounding])
+    start = next((start for start in reversed(starts) if start <= now.now_ms < start + BLOCK_MS), None)
+    if start is None:
+        return Window("no window", now.now_ms, now.now_ms)
+    return Window(f"the window from {periods.at(start, now.zone):%Y-%m-%d %H:%M}", start, start + BLOCK_MS)
+
+
+def _used(window: Window, scope: Scope, data: Stored, now: _Now) -> tuple[Counts, int | None]:
+    """The counts, and the exact cost in pico-dollars."""
+    adder = Adder[str](now.prices)
+    if window.start_ms < window.end_ms:
+        for used in data.usage(Question([window], "", scope.slugs, scope.models)):
+            adder.add("", used.cell)
+    return adder.totals(), adder.cost_pico()
+
+
+def _value(budget: Budget, counts: Counts, pico: int | None) -> Fraction | None:
+    match budget.measure:
+        case "tokens":
+            return Fraction(counts.total_tokens)
+        case "cache_hit_rate":
+            prompt = counts.total_tokens - counts.output_tokens
+            return Fraction(100 * counts.cache_read_tokens, prompt) if prompt and counts.replies >= LEAST_REPLIES else None
+        case "cost" | "burn_rate":  # of one hour: USD are USD an hour
+            return None if pico is None else Fraction(pico, PICO_PER_USD)
