@@ -81,6 +81,13 @@ def test_a_rate_is_told_again_only_after_it_has_calmed_down(place: Place) -> Non
     assert len(place.heard()) == 2
 
 
+def test_a_day_is_told_once_whatever_becomes_of_its_replies(place: Place) -> None:
+    """Somebody may have them forgotten, or a store is filled anew."""
+    for lines in ([used(1, 1)], [], [used(1, 1)]):
+        place.look(measured([place.told(RULE)], *lines))
+    assert len(place.heard()) == 1
+
+
 def test_a_rule_that_was_changed_begins_anew(place: Place) -> None:
     """Whoever lowers a threshold wants to know that it is crossed, too; who only adds a way to be told is told in that way."""
     place.look(measured([RULE], used(1, 1)))

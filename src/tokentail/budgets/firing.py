@@ -60,7 +60,7 @@ def _update(crossings: Crossings, standings: Sequence[Standing], now_ms: int) ->
         if standing.is_crossed and not is_same:
             crossings[name] = Crossing(rule, standing.instance, now_ms)
             new.append(standing)
-        elif not standing.is_crossed and known is not None and (standing.is_calm or not is_same):
+        elif known is not None and (not is_same or (standing.can_fall and standing.is_calm)):
             del crossings[name]
     return new
 

@@ -46,6 +46,11 @@ class Standing(NamedTuple):
         return self.period if self.period == "hour" else str(self.start_ms)
 
     @property
+    def can_fall(self) -> bool:
+        """A rate does, and what was used in the last hour; what was used in a day only grows."""
+        return self.period == "hour" or self.budget.measure == "cache_hit_rate"
+
+    @property
     def share(self) -> float | None:
         """Of the threshold, 1.0 for all of it."""
         threshold = float(self.budget.threshold)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if args.test is not None:
             return max(code, _test(standings, args))
         if args.check:
-            code = max(code, _tell(_fire(standings, args)))
+            code = max(code, options.tell_crossings(_fire(standings, args)))
         sys.stdout.write(_shown(standings, args))
         for hint in dict.fromkeys(hint for each in standings for hint in each.hints):
             text.warn(hint)
@@ -86,15 +86,6 @@ def _fire(standings: Sequence[Standing], args: argparse.Namespace) -> Fired:
     return fire(standings, _memory(args), _channels(args), int(time.time() * 1000))
 
 
-def _tell(fired: Fired) -> int:
-    """Say on stderr who was told, and what went wrong; 1 where something did."""
-    for told in fired.crossed:
-        text.warn(f"{told.title} is crossed: {told.standing.message}")
-    for problem in fired.problems:
-        text.warn(problem)
-    return 1 if fired.problems else 0
-
-
 def _watch(coordinator: UpdateCoordinator, args: argparse.Namespace) -> int:
     if not options.settings(args).budgets:
         raise UsageError("there is no budget to watch (docs/budgets.md shows how to set one)")
@@ -107,7 +98,7 @@ def _watch(coordinator: UpdateCoordinator, args: argparse.Namespace) -> int:
                     text.warn(reason)
             if update.catching_up or time.monotonic() < next_look:
                 continue
-            code = max(code, _tell(_fire(_standings(coordinator.db, args), args)))
+            code = max(code, options.tell_crossings(_fire(_standings(coordinator.db, args), args)))
             if not next_look:
                 print("ready", file=sys.stderr, flush=True)
             next_look = time.monotonic() + LOOK_EVERY_S

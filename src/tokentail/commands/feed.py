@@ -32,5 +32,5 @@ def run(args: argparse.Namespace) -> int:
     coordinator = UpdateCoordinator(options.source(args), options.store_path(args), prices=price_list, progress=options.progress())
     lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
     write = lines.json if args.json else lines.text
-    with options.stopping(coordinator) as stop, contextlib.closing(coordinator):
+    with options.stopping(coordinator) as stop, contextlib.closing(coordinator), options.watching_budgets(args, price_list):
         return feed.run(coordinator, lambda change: print(write(change)), since_ms=since_ms, stop=stop, flush=sys.stdout.flush)

@@ -25,6 +25,7 @@ from tokentail.reports import text
 from tokentail.sources import LocalFolders
 
 if TYPE_CHECKING:
+    from tokentail.budgets.firing import Fired
     from tokentail.coordinator import UpdateCoordinator
 
 PROGRESS_FROM_BYTES = 20_000_000  # what is read faster than a blink needs no bar
@@ -128,6 +129,28 @@ def period(args: argparse.Namespace, today: date) -> tuple[date | None, date | N
     if since is not None and until is not None and since > until:
         raise UsageError(f"--since {since} is after --until {until} (swap them)")
     return since, until
+
+
+def watching_budgets(args: argparse.Namespace, prices: PriceList, *, is_quiet: bool = False) -> contextlib.AbstractContextManager[None]:
+    """While the block runs, who wants to know hears of a budget that is crossed; on stderr, too, unless it is to be quiet."""
+    if not settings(args).budgets:
+        return contextlib.nullcontext()
+    from tokentail.budgets.watching import Watched, watching
+
+    return watching(Watched(store_path(args), settings(args), prices, zone(args)), _hush if is_quiet else tell_crossings)
+
+
+def tell_crossings(fired: Fired) -> int:
+    """Say which budgets were crossed, and who could not be told; 1 where somebody could not."""
+    for told in fired.crossed:
+        text.warn(f"{told.title} is crossed: {told.standing.message}")
+    for problem in fired.problems:
+        text.warn(problem)
+    return 1 if fired.problems else 0
+
+
+def _hush(fired: Fired) -> None:
+    """A screen has no stderr to write to, and shows its budgets itself."""
 
 
 @contextmanager

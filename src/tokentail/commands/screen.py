@@ -40,4 +40,5 @@ def run(args: argparse.Namespace) -> int:
         from tokentail.tui.app import run_screen
 
         aliases = dict(options.settings(args).projects.aliases)
-        return run_screen(coordinator, price_list, options.zone(args), label="", aliases=aliases)
+        with options.watching_budgets(args, price_list, is_quiet=True):
+            return run_screen(coordinator, price_list, options.zone(args), label="", aliases=aliases)
