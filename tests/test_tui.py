@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from textual.pilot import Pilot
-from textual.theme import Theme
 
 from builders import line, usage, write_logs
 from tokentail import prices
@@ -22,13 +21,17 @@ from tokentail.reports.text import text_width
 from tokentail.sources import LocalFolders
 from tokentail.tui import theme
 from tokentail.tui.app import LiveScreen
+from tokentail.tui.asker import Asker
 from tokentail.tui.feed_view import FeedView, columns
 from tokentail.tui.follower import Follower
+from tokentail.tui.memory import Memory
+from tokentail.tui.snapshot import Watch
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 UTC_ZONE = ZoneInfo("UTC")
 WITHIN_S = 20.0
 LOG = "-home-dev-app/s1.jsonl"
+AS_NEW = Memory()
 
 
 class Desk:
@@ -50,7 +53,7 @@ class Desk:
     def feed(self) -> list[str]:
         """The words of each row of the feed that is seen."""
         region = self.app.screen_stack[0].query_one(FeedView).region
-        return [row for line in self.lines[region.y : region.bottom] if (row := line[region.x : region.right - 1].strip())]
+        return [row for line in self.lines[region.y + 1 : region.bottom] if (row := line[region.x : region.right - 1].strip())]
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something is so; the screen is shown when it never is."""
@@ -77,6 +80,7 @@ class Desk:
         return self.app._snapshot.look.number if self.app._snapshot else 0
 
     async def write(self, *lines: bytes, name: str = LOG) -> None:
+        (self.logs / name).parent.mkdir(parents=True, exist_ok=True)
         with (self.logs / name).open("ab") as log:
             log.writelines(lines)
         await self.looked()
@@ -93,13 +97,14 @@ def reply(number: int, *, output: int = 10, **fields: Any) -> bytes:
 
 @asynccontextmanager
 async def desk(
-    folder: Path, *lines: bytes, size: tuple[int, int] = (80, 24), label: str = "", colours: Theme = theme.DARK
+    folder: Path, *lines: bytes, size: tuple[int, int] = (80, 24), label: str = "", memory: Memory = AS_NEW
 ) -> AsyncIterator[Desk]:
     """The screen on a log of those lines, after the first look."""
     logs = write_logs(folder / "logs", {LOG: b"".join(lines)})
     coordinator = UpdateCoordinator(LocalFolders([logs]), folder / "store.db", prices=prices.load(), clock=NOON.timestamp)
-    follower = Follower(coordinator, prices.load(), UTC_ZONE)
-    app = LiveScreen(follower, UTC_ZONE, label=label, colours=colours)
+    follower = Follower(coordinator, Watch(prices.load(), UTC_ZONE, figures_every_s=0))
+    asker = Asker(folder / "store.db", prices.load(), UTC_ZONE, {})
+    app = LiveScreen(follower, asker, label=label, memory=memory)
     try:
         async with app.run_test(size=size) as pilot:
             made = Desk(app, pilot, logs)
@@ -108,6 +113,7 @@ async def desk(
             yield made
     finally:
         follower.stop()
+        asker.close()
         coordinator.close()
     assert follower.error is None
 
@@ -118,7 +124,6 @@ async def test_screen_shows_what_was_used(tmp_path: Path) -> None:
         assert at_desk.lines[0].rstrip().endswith("● live   UTC 12:00:00")
         assert "2 replies" in at_desk.lines[4]
         assert "3 replies" in at_desk.lines[4]
-        assert "1 reply" in at_desk.lines[4]
         assert "tokens per minute" in at_desk.text
         assert "█" in at_desk.text
         assert [row.split()[0] for row in at_desk.feed] == ["11:59:00", "10:00:00", "28"]
@@ -211,6 +216,142 @@ async def test_who_scrolled_down_keeps_the_same_rows(tmp_path: Path) -> None:
         await at_desk.until(lambda: at_desk.feed[0].startswith("11:59:57"))
 
 
+async def test_older_requests_come_from_the_store(tmp_path: Path) -> None:
+    """Who goes down to the last row sees those before it, page by page, to the first reply of all; Home lets them go again."""
+    async with desk(tmp_path, *(reply(number) for number in range(550))) as at_desk:
+        assert len(at_desk.app._feed.rows) == 100
+        for rows in (300, 500, 550):
+            await at_desk.press("end")
+            await at_desk.until(lambda rows=rows: len(at_desk.app._feed.rows) == rows)  # type: ignore[misc]  # as above
+        await at_desk.press("end")
+        assert at_desk.feed[-1].startswith("11:50:51")
+
+        await at_desk.press("home")
+        await at_desk.looked()
+        assert len(at_desk.app._feed.rows) == 100
+
+
+async def test_filter_holds_while_one_types(tmp_path: Path) -> None:
+    """`/` opens a line; each letter narrows the requests, also those that only the store has; Enter keeps it and Esc ends it."""
+    logged = [reply(number, model="claude-haiku-4-5" if number in (17, 470) else "claude-opus-5") for number in range(10, 480)]
+    async with desk(tmp_path, *logged) as at_desk:
+        await at_desk.press("slash", *"haik")
+        await at_desk.until(lambda: [row.split()[0] for row in at_desk.feed if ":" in row] == ["11:59:43", "11:52:10"])
+        assert "requests · 2 with “haik”" in at_desk.text
+
+        await at_desk.press("enter")
+        await at_desk.write(reply(3, model="claude-haiku-4-5"), reply(2))
+        assert [row.split()[0] for row in at_desk.feed] == ["11:59:57", "11:59:43", "11:52:10"]
+
+        await at_desk.press("slash", *"zzz")
+        await at_desk.until(lambda: "No reply has that" in at_desk.text)
+
+        await at_desk.press("escape")
+        await at_desk.until(lambda: at_desk.feed[0].startswith("11:59:58"))
+        assert "with “" not in at_desk.text
+
+
+async def test_typed_letters_are_no_commands(tmp_path: Path) -> None:
+    """While one types a filter, keys that do something elsewhere are letters."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.press("slash", *"qpcdw")
+
+        assert at_desk.app.return_code is None
+        assert not at_desk.app._feed.paused
+        assert "with “qpcdw”" in at_desk.text
+
+
+async def test_chart_window_widens_into_the_past(tmp_path: Path) -> None:
+    """`w`, or a click on the chart, shows 1, 6 and 24 hours; what was before the screen started is there."""
+    async with desk(tmp_path, reply(60), reply(4 * 3600), reply(20 * 3600)) as at_desk:
+        drawn = []
+        for hours in (1, 6, 24):
+            assert f"tokens per minute · {hours} h" in at_desk.text
+            drawn.append(sum(char in "▁▂▃▄▅▆▇█" for line in at_desk.lines[7:12] for char in line))
+            await at_desk.press("w")
+        assert drawn[0] < drawn[1]
+        assert "tokens per minute · 1 h" in at_desk.text
+
+        await at_desk.pilot.click("#chart")
+        assert "tokens per minute · 6 h" in at_desk.text
+
+
+async def test_window_card_says_where_it_leads(tmp_path: Path) -> None:
+    """The five-hour window shows its cost, its pace, what is left of it and its forecast; without usage it says so."""
+    async with desk(tmp_path, reply(3600, output=50_000), size=(120, 30)) as at_desk:
+        card = "\n".join(line[40:80] for line in at_desk.lines[1:5])
+        assert "4h 0m left" in card
+        assert "/min" in card
+        assert "at 16:00" in card
+
+        await at_desk.pilot.resize_terminal(80, 24)
+        await at_desk.until(lambda: "→ $" in at_desk.text and "at 16:00" not in at_desk.text)
+
+
+async def test_window_card_without_usage(tmp_path: Path) -> None:
+    """Six hours after the last reply no window is open."""
+    async with desk(tmp_path, reply(6 * 3600)) as at_desk:
+        assert "no window is open" in at_desk.text
+
+
+async def test_chosen_row_is_marked_and_stays(tmp_path: Path) -> None:
+    """The arrows choose a row; it stays chosen when new ones come above it, and Esc lets it go."""
+    async with desk(tmp_path, reply(60), reply(70), reply(80)) as at_desk:
+        view = at_desk.app.query_one(FeedView)
+        await at_desk.press("down", "down")
+        assert view.chosen is not None
+        assert view.chosen.key == "m70"
+
+        await at_desk.write(reply(5))
+        assert view.chosen.key == "m70"
+        await at_desk.press("up", "k")
+        assert view.chosen.key == "m5"
+        await at_desk.press("j")
+        assert view.chosen.key == "m60"
+        await at_desk.press("escape")
+        assert view.chosen is None
+
+
+async def test_click_chooses_a_row(tmp_path: Path) -> None:
+    """The mouse does what the arrows do."""
+    async with desk(tmp_path, reply(60), reply(70), reply(80)) as at_desk:
+        await at_desk.pilot.click(FeedView, offset=(5, 2))
+
+        chosen = at_desk.app.query_one(FeedView).chosen
+        assert chosen is not None
+        assert chosen.key == "m70"
+
+
+async def test_subagents_and_sessions_are_shown(tmp_path: Path) -> None:
+    """A reply of a subagent has a mark; a wide screen names the session and the subagent."""
+    subagent = reply(50, isSidechain=True, agentId="a17c0ffee99", sessionId="5eaf00d-1234")
+    async with desk(tmp_path, reply(60), size=(160, 50)) as at_desk:
+        await at_desk.write(subagent, name="-home-dev-app/5eaf00d-1234/subagents/agent-a17c0ffee99.jsonl")
+
+        assert "+↳ app" in at_desk.feed[0]
+        assert "5eaf00d-" in at_desk.feed[0]
+        assert "a17c0ffe" in at_desk.feed[0]
+
+
+async def test_reply_that_is_not_final_is_marked(tmp_path: Path) -> None:
+    """Its output is a lower bound, and so is its cost; other replies have no mark."""
+    async with desk(tmp_path, reply(60), reply(70, output=7, stop_reason=None)) as at_desk:
+        assert "≥ 7 " in at_desk.feed[1]
+        assert "≥" not in at_desk.feed[0]
+
+
+async def test_contrast_changes(tmp_path: Path) -> None:
+    """`h` gives more contrast on the same ground, and less again; what is chosen is kept to be remembered."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.press("h")
+        assert at_desk.app.theme == "tokentail-contrast-dark"
+        await at_desk.press("d")
+        assert at_desk.app.theme == "tokentail-contrast-light"
+        assert at_desk.app.memory.theme == "tokentail-contrast-light"
+        await at_desk.press("h")
+        assert at_desk.app.theme == "tokentail-light"
+
+
 async def test_chart_shows_tokens_or_dollars(tmp_path: Path) -> None:
     """`c` changes between the two, and back."""
     async with desk(tmp_path, reply(60)) as at_desk:
@@ -239,7 +380,7 @@ async def test_help_opens_and_closes(tmp_path: Path) -> None:
 
 async def test_theme_changes(tmp_path: Path) -> None:
     """`d` changes between dark and light; it begins with what suits the terminal."""
-    async with desk(tmp_path, reply(60), colours=theme.LIGHT) as at_desk:
+    async with desk(tmp_path, reply(60), memory=Memory(theme.LIGHT.name)) as at_desk:
         assert at_desk.app.theme == "tokentail-light"
 
         await at_desk.press("d")
@@ -268,7 +409,7 @@ async def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "shown", "hidden"),
     [
-        ((80, 24), ("today", "7 days", "last hour", "tokens per minute", "requests"), ("models today", "engine")),
+        ((80, 24), ("today", "5-hour window", "7 days", "tokens per minute", "requests"), ("models today", "engine")),
         ((80, 44), ("today", "requests", "models today", "engine"), ()),
         ((120, 30), ("today", "requests", "models today", "engine"), ()),
         ((160, 50), ("today", "cache write", "cache read", "models today", "engine"), ()),
@@ -350,8 +491,9 @@ async def test_error_of_the_engine_ends_the_screen(tmp_path: Path) -> None:
     (tmp_path / "store.db").mkdir()
     logs = write_logs(tmp_path / "logs", {LOG: reply(1)})
     coordinator = UpdateCoordinator(LocalFolders([logs]), tmp_path / "store.db", prices=prices.load())
-    follower = Follower(coordinator, prices.load(), UTC_ZONE)
-    app = LiveScreen(follower, UTC_ZONE, label="")
+    follower = Follower(coordinator, Watch(prices.load(), UTC_ZONE))
+    asker = Asker(tmp_path / "store.db", prices.load(), UTC_ZONE, {})
+    app = LiveScreen(follower, asker, label="", memory=Memory())
     async with app.run_test() as pilot:
         end = time.monotonic() + WITHIN_S
         while app.return_code is None and time.monotonic() < end:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tokentail.tui.chart import BLANK, Cell, bar, history, round_up, share
-from tokentail.tui.snapshot import Kinds
+from tokentail.tui.chart import BLANK, Cell, bar, grouped, history, round_up, share
+from tokentail.tui.rolling import Kinds
 
 OUTPUT, INPUT, WRITE, READ = range(4)
 
@@ -60,3 +60,11 @@ def test_history_is_on_the_scale_of_the_greatest() -> None:
 def test_share_is_a_line_of_that_part(part: float, line: str) -> None:
     """A share is drawn to half a character; a small one is not nothing, and none is longer than the room."""
     assert share(part, 4) == line
+
+
+@pytest.mark.parametrize(("last_minute", "bars"), [(9, [2, 7]), (10, [7, 10]), (12, [7, 11]), (14, [7, 12])])
+def test_bars_stand_on_full_multiples(last_minute: int, bars: list[float]) -> None:
+    """A bar for several minutes is their mean; it keeps its minutes while time goes on, and the last one is of those that have been."""
+    minutes = [Kinds(output=minute) for minute in range(last_minute - 9, last_minute + 1)]
+
+    assert [each.output for each in grouped(minutes, last_minute, 5)] == bars

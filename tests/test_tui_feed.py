@@ -10,21 +10,22 @@ from hypothesis import strategies as st
 from tokentail.model import Counts, Metrics
 from tokentail.reports.overview import Overview
 from tokentail.tui.feed import Feed
-from tokentail.tui.snapshot import FEED_ROWS, FeedChange, FeedRow, Hour, Look, Snapshot
+from tokentail.tui.rolling import Minutes
+from tokentail.tui.snapshot import FEED_ROWS, FeedChange, FeedRow, Figures, Look, Snapshot
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
-OVERVIEW = Overview(NOW.date(), Counts(), Counts(), ())
-HOUR = Hour(0, (), (), Counts())
+FIGURES = Figures(Overview(NOW.date(), Counts(), Counts(), ()), None, Minutes(0, (), ()))
 LOOK = Look(Metrics(), 1, Metrics(), (), ())
 
 
-def row(number: int, *, event: str = "new", output: int = 1) -> FeedRow:
+def row(number: int, *, event: str = "new", output: int = 1, project: str = "app", session: str = "") -> FeedRow:
     """The reply that began so many seconds after noon."""
-    return FeedRow(f"msg_{number}", NOW + timedelta(seconds=number), event, "app", "claude-opus-5", Counts(output_tokens=output))
+    at = NOW + timedelta(seconds=number)
+    return FeedRow(f"msg_{number}", at, event, project, "claude-opus-5", Counts(output_tokens=output), session)
 
 
 def snapshot(*changes: FeedChange, latest: tuple[FeedRow, ...] | None = None) -> Snapshot:
-    return Snapshot(NOW, OVERVIEW, HOUR, latest, changes, LOOK, False)
+    return Snapshot(NOW, FIGURES, latest, changes, LOOK, False)
 
 
 def changed(*rows: FeedRow) -> Snapshot:
@@ -147,6 +148,71 @@ def test_nothing_is_lost_in_a_long_pause() -> None:
 
     assert keys(feed) == [f"msg_{number}" for number in range(349, 99, -1)]
     assert (feed.paused, feed.waiting) == (False, 0)
+
+
+def test_older_replies_are_added_below() -> None:
+    """Who scrolls on sees what the store has before; the newest go on coming, and nothing between the two is missing."""
+    feed = Feed()
+    feed.show(snapshot(latest=newest(FEED_ROWS, until=300)))
+    assert feed.oldest == feed.rows[-1]
+
+    feed.add_older(newest(150, until=200), (), are_all=False)
+    feed.show(changed(row(300), row(60, event="grown", output=9)))
+
+    assert keys(feed) == [f"msg_{number}" for number in range(300, 49, -1)]
+    assert feed.rows[-11].counts.output_tokens == 9
+    assert feed.has_older
+
+
+def test_feed_is_short_again_when_nobody_looks_at_the_older_ones() -> None:
+    """Otherwise a screen that is open for days would keep all that it ever showed."""
+    feed = Feed()
+    feed.show(snapshot(latest=newest(FEED_ROWS, until=300)))
+    feed.add_older(newest(150, until=200), (), are_all=True)
+
+    feed.trim()
+
+    assert keys(feed) == [f"msg_{number}" for number in range(299, 199, -1)]
+    assert feed.has_older
+
+
+def test_filter_shows_what_has_each_of_the_words() -> None:
+    """In a project, a model, a session or a subagent, whatever the case; without words all rows are there again."""
+    feed = Feed()
+    feed.show(changed(row(1, project="Harbor"), row(2, session="5eaf00d"), row(3, project="harbor", session="5eaf00d")))
+
+    feed.filter("HARB 5ea")
+    assert keys(feed) == ["msg_3"]
+    feed.filter("opus 5ea")
+    assert keys(feed) == ["msg_3", "msg_2"]
+    feed.filter("")
+    assert keys(feed) == ["msg_3", "msg_2", "msg_1"]
+
+
+def test_older_replies_of_a_filter_go_with_it() -> None:
+    """Of the older ones only those that the filter let through are known: without it they would stand beside gaps."""
+    feed = Feed()
+    feed.show(snapshot(latest=newest(FEED_ROWS, until=300)))
+    feed.filter("harbor")
+    feed.add_older((row(90, project="harbor"), row(30, project="harbor")), ("harbor",), are_all=True)
+    assert keys(feed) == ["msg_90", "msg_30"]
+    assert not feed.has_older
+
+    feed.filter("app")
+
+    assert keys(feed) == [f"msg_{number}" for number in range(299, 199, -1)]
+    assert feed.has_older
+
+
+def test_answer_to_an_old_filter_is_dropped() -> None:
+    """What was asked for by other words than those that hold now does not come any more."""
+    feed = Feed()
+    feed.show(changed(row(9)))
+    feed.filter("app")
+
+    feed.add_older((row(1),), ("ap",), are_all=True)
+
+    assert keys(feed) == ["msg_9"]
 
 
 @given(

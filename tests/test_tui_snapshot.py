@@ -16,7 +16,8 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.model import Metrics, Problem, ReplyChange, Update
 from tokentail.sources import LocalFolders
 from tokentail.totals import counts_of
-from tokentail.tui.snapshot import FEED_ROWS, HOUR_MINUTES, Kinds, Snapshot, take
+from tokentail.tui.rolling import MOST_MINUTES, Kinds, Minutes
+from tokentail.tui.snapshot import FEED_ROWS, Snapshot, Watch
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -24,6 +25,10 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def at(minutes_ago: float) -> str:
     return (NOON - timedelta(minutes=minutes_ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def at_ms(hour: int) -> int:
+    return int(NOON.replace(hour=hour).timestamp() * 1000)
 
 
 class Screen:
@@ -36,7 +41,7 @@ class Screen:
         self.coordinator = UpdateCoordinator(
             LocalFolders([self.logs]), folder / "store.db", prices=prices.load(), clock=lambda: self.now_s, wait_s=1.0
         )
-        self.last: Snapshot | None = None
+        self.watch = Watch(prices.load(), BERLIN, figures_every_s=0)
 
     def write(self, *lines: bytes, name: str = "-home-dev-app/s1.jsonl") -> None:
         path = self.logs / name
@@ -48,8 +53,10 @@ class Screen:
         return self.show(self.coordinator.check_for_updates())
 
     def show(self, update: Update) -> Snapshot:
-        self.last = take(self.coordinator.db, prices.load(), BERLIN, update, self.last)
-        return self.last
+        return self.watch.take(self.coordinator.db, update)
+
+    def minutes(self, *, later_s: float = 0.0) -> Minutes:
+        return self.look(later_s=later_s).figures.minutes
 
 
 @pytest.fixture
@@ -59,22 +66,20 @@ def screen(tmp_path: Path) -> Iterator[Screen]:
     made.coordinator.close()
 
 
-def test_hour_has_a_value_for_each_minute(screen: Screen) -> None:
-    """The last of the sixty minutes is the current one; a reply counts in the minute in which it began, older ones not at all."""
-    screen.write(
-        line("now", timestamp=at(0)), line("first", timestamp=at(59)), line("old", timestamp=at(59.5)), line("older", timestamp=at(300))
-    )
+def test_every_minute_has_a_value(screen: Screen) -> None:
+    """The last one is the current minute; a reply counts in the minute in which it began, what is older than a day not at all."""
+    day = MOST_MINUTES
+    screen.write(line("now", timestamp=at(0)), line("first", timestamp=at(day - 1)), line("old", timestamp=at(day - 0.5)))
 
-    hour = screen.look(later_s=30).hour
+    minutes = screen.minutes(later_s=30)
 
     one = Kinds(output=10, input=4, cache_write=300, cache_read=2000)
-    assert hour.tokens == (one, *[Kinds()] * (HOUR_MINUTES - 2), one)
-    assert hour.counts.replies == 2
-    assert hour.last_minute == NOON.timestamp() // 60
+    assert minutes.tokens == (one, *[Kinds()] * (day - 2), one)
+    assert minutes.last_minute == NOON.timestamp() // 60
 
 
-def test_dollars_of_the_hour_are_its_cost(screen: Screen) -> None:
-    """Cost by kind and minute adds up to the cost of the hour, with web searches and what is billed besides (R6)."""
+def test_dollars_of_the_minutes_are_their_cost(screen: Screen) -> None:
+    """Cost by kind and minute adds up to the cost of the day, with web searches and what is billed besides (R6)."""
     rich = usage(
         500,
         server_tool_use={"web_search_requests": 3},
@@ -82,12 +87,13 @@ def test_dollars_of_the_hour_are_its_cost(screen: Screen) -> None:
     )
     screen.write(line("a", timestamp=at(5), usage=rich), line("b", timestamp=at(5)), line("c", timestamp=at(7), model="claude-sonnet-5"))
 
-    hour = screen.look().hour
+    figures = screen.look().figures
 
-    assert sum(map(sum, hour.costs_usd)) == pytest.approx(hour.counts.cost_usd)
-    assert sum(map(sum, hour.tokens)) == hour.counts.total_tokens
-    assert hour.counts.web_searches == 3
-    assert sum(kinds.output for kinds in hour.tokens) == 500 + 700 + 10 + 10
+    today = figures.overview.today
+    assert sum(map(sum, figures.minutes.costs_usd)) == pytest.approx(today.cost_usd)
+    assert sum(map(sum, figures.minutes.tokens)) == today.total_tokens
+    assert today.web_searches == 3
+    assert sum(kinds.output for kinds in figures.minutes.tokens) == 500 + 700 + 10 + 10
 
 
 def test_week_has_a_cost_a_day(screen: Screen) -> None:
@@ -97,8 +103,8 @@ def test_week_has_a_cost_a_day(screen: Screen) -> None:
 
     seen = screen.look()
 
-    assert [cost > 0 for cost in seen.overview.week_usd] == [True, False, False, False, False, True, True]
-    assert sum(seen.overview.week_usd) == pytest.approx(seen.overview.week.cost_usd)
+    assert [cost > 0 for cost in seen.figures.overview.week_usd] == [True, False, False, False, False, True, True]
+    assert sum(seen.figures.overview.week_usd) == pytest.approx(seen.figures.overview.week.cost_usd)
 
 
 def test_first_snapshot_fills_the_feed(screen: Screen) -> None:
@@ -129,28 +135,55 @@ def test_change_comes_as_a_row(screen: Screen) -> None:
 
 
 def test_nothing_is_asked_while_nothing_happens(screen: Screen) -> None:
-    """An idle look costs the screen nothing: the same hour and overview go on, with another time and its own metrics."""
+    """An idle look costs the screen nothing: the same figures go on, with another time and its own metrics."""
     screen.write(line("a", timestamp=at(1)))
     first = screen.look()
 
     second = screen.look(later_s=3)
 
-    assert second.hour is first.hour
-    assert second.overview is first.overview
+    assert second.figures is first.figures
     assert (second.latest, second.changes) == (None, ())
     assert second.at - first.at == timedelta(seconds=3)
     assert (second.look.number, second.look.metrics.files_read, second.look.since_start.files_read) == (2, 0, 1)
     assert second.look.since_start.files_checked == 2
 
 
-def test_hour_goes_on_by_itself(screen: Screen) -> None:
+def test_minutes_go_on_by_themselves(screen: Screen) -> None:
     """With the next minute the bars move on, and with the next day today begins at nothing, though no log changed."""
     screen.write(line("a", timestamp=at(0)))
     screen.look()
 
-    assert screen.look(later_s=60).hour.tokens[-2].output == 10
-    tomorrow = screen.look(later_s=86_400)
-    assert (tomorrow.overview.today.replies, tomorrow.overview.week.replies, tomorrow.hour.counts.replies) == (0, 1, 0)
+    assert screen.minutes(later_s=60).tokens[-2].output == 10
+    tomorrow = screen.look(later_s=86_400).figures
+    assert (tomorrow.overview.today.replies, tomorrow.overview.week.replies, any(map(any, tomorrow.minutes.tokens))) == (0, 1, False)
+
+
+def test_figures_come_less_often_than_replies(screen: Screen) -> None:
+    """While replies come, what is added up stands still for a moment; it catches up with the next look after that, news or not."""
+    now_s = 0.0
+    screen.watch = Watch(prices.load(), BERLIN, figures_every_s=2, clock=lambda: now_s)
+    screen.write(line("a", timestamp=at(1)))
+    first = screen.look()
+
+    screen.write(line("b", timestamp=at(1)))
+    now_s = 1.9
+    second = screen.look()
+    assert ([change.key for change in second.changes], second.figures) == (["b"], first.figures)
+
+    now_s = 2.0
+    assert screen.look().figures.overview.today.replies == 2
+
+
+def test_open_window_says_where_it_leads(screen: Screen) -> None:
+    """The five-hour window that is running has its counts and its pace; where nothing was used for five hours none is open."""
+    screen.write(line("a", timestamp=at(400)), line("b", timestamp=at(90)), line("c", timestamp=at(30)))
+
+    window = screen.look().figures.window
+
+    assert window is not None
+    assert (window.counts.replies, window.start_ms, window.end_ms - window.start_ms) == (2, at_ms(10), 5 * 3_600_000)
+    assert window.pace.tokens_per_minute == pytest.approx(window.counts.total_tokens / 90)
+    assert screen.look(later_s=3 * 3_600).figures.window is None
 
 
 def updated(screen: Screen, *changes: ReplyChange, degraded: tuple[str, ...] = (), problems: tuple[Problem, ...] = ()) -> Update:

@@ -40,6 +40,7 @@ _OF_PROJECTS = """+owner IN (
     SELECT owners.id FROM owners JOIN names ON names.id = project WHERE names.name IN (SELECT value FROM json_each(?)))"""
 
 _OF_SESSION = "owner IN (SELECT owners.id FROM owners JOIN names ON names.id = session WHERE names.name = ?)"
+_OF_EITHER = f"(+owner IN (SELECT value FROM json_each(?)) OR {_OF_MODELS})"
 
 
 class MinuteCell(NamedTuple):
@@ -119,6 +120,30 @@ def replies_between(
     interned = Interned(db, ())
     for row in db.execute(query, values):
         yield merge.reply(row[1], interned.record(merge.group_of_key(row[1]), row[2:]))
+
+
+def older_replies(
+    db: sqlite3.Connection, before: tuple[int, str], limit: int, *, of: Sequence[tuple[Set[int], Set[str]]] = ()
+) -> list[Reply]:
+    """
+    The replies before a (moment, key), newest first.
+
+    Args:
+        of: numbers of owners and names of models; of each pair a reply has one or the other.
+    """
+    either = " AND ".join(["(at_ms, key) < (?, ?)", *(_OF_EITHER for _ in of)])
+    names = [json.dumps(sorted(each)) for pair in of for each in pair]
+    query = f"SELECT {_REPLY_COLUMNS} FROM replies WHERE {either} ORDER BY at_ms DESC, key DESC LIMIT ?"
+    return _replies(db, query, (*before, *names, limit))
+
+
+def owners(db: sqlite3.Connection) -> dict[int, Owner]:
+    """Whoever owns replies, by number."""
+    query = """
+        SELECT owners.id, copied, subagent, sessions.name, projects.name, agents.name FROM owners
+        JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project
+        JOIN names AS agents ON agents.id = agent"""
+    return {number: Owner(bool(copied), bool(subagent), *said) for number, copied, subagent, *said in db.execute(query)}
 
 
 def records_of(db: sqlite3.Connection, group: str) -> list[Record]:

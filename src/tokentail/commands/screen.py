@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
             return options.tell_problems(update.problems)
         from tokentail.tui.app import run_screen
 
-        aliases = dict(options.settings(args).projects.aliases)
+        settings = options.settings(args)
+        aliases, rounding = dict(settings.projects.aliases), settings.blocks.rounding
         with options.watching_budgets(args, price_list, is_quiet=True):
-            return run_screen(coordinator, price_list, options.zone(args), label="", aliases=aliases)
+            return run_screen(coordinator, price_list, options.zone(args), label="", aliases=aliases, rounding=rounding)

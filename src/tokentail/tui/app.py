@@ -11,30 +11,43 @@ from collections.abc import Mapping
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.driver import Driver
 from textual.message import Message
-from textual.theme import Theme
 from textual.widgets import Footer
 
+from tokentail.config import Rounding
 from tokentail.coordinator import UpdateCoordinator
+from tokentail.errors import StoreError
 from tokentail.prices import PriceList
 from tokentail.tui import theme
-from tokentail.tui.chart import Chart
+from tokentail.tui.asker import Asker
+from tokentail.tui.cards import FiveHours, Today, Week
+from tokentail.tui.chart import WINDOWS, Chart
 from tokentail.tui.feed import Feed
-from tokentail.tui.feed_view import FeedPanel, FeedView
+from tokentail.tui.feed_view import FeedView
+from tokentail.tui.filtered import Filtered
 from tokentail.tui.follower import Ended, Follower, Reading
 from tokentail.tui.help import Help
-from tokentail.tui.panels import Engine, LastHour, Models, Notice, Panel, TitleBar, Today, Week
-from tokentail.tui.snapshot import Snapshot
+from tokentail.tui.memory import Memory, remember, remembered
+from tokentail.tui.panels import Engine, Models, Notice, Panel, TitleBar
+from tokentail.tui.snapshot import Snapshot, Watch
+from tokentail.tui.table import Table
 
 _BAR_CELLS = 24
 
 
 def run_screen(
-    coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo, *, label: str, aliases: Mapping[str, str] | None = None
+    coordinator: UpdateCoordinator,
+    prices: PriceList,
+    zone: ZoneInfo,
+    *,
+    label: str,
+    aliases: Mapping[str, str] | None = None,
+    rounding: Rounding = "hour",
 ) -> int:
     """
     Show the live screen until the person leaves it.
@@ -42,24 +55,32 @@ def run_screen(
     Args:
         label: what the numbers are, where they are not the person's own.
         aliases: names to show for projects, by slug or folder.
+        rounding: of a five-hour window's start.
 
     Raises:
         TokentailError: the logs or the store could not be read any longer.
     """
     gc.enable()
-    follower = Follower(coordinator, prices, zone, aliases=aliases)
-    app = LiveScreen(follower, zone, label=label, colours=theme.suits(os.environ))
+    home = coordinator.store_path.parent
+    memory = remembered(home)
+    follower = Follower(coordinator, Watch(prices, zone, aliases=aliases or {}, rounding=rounding))
+    asker = Asker(coordinator.store_path, prices, zone, aliases or {})
+    colours = theme.BY_NAME.get(memory.theme) or theme.suits(os.environ)
+    app = LiveScreen(follower, asker, label=label, memory=memory._replace(theme=colours.name))
     try:
         app.run()
     finally:
         follower.stop()
+        asker.close()
+        if app.memory != memory._replace(theme=colours.name):
+            remember(home, app.memory)
     if follower.error is not None:
         raise follower.error
     return app.return_code or 0
 
 
 class LiveScreen(App[None]):
-    """Today, the last hour and the requests, while they happen."""
+    """Today, the last hours and the requests, while they happen."""
 
     CSS_PATH = "screen.tcss"
     TITLE = "tokentail"
@@ -67,13 +88,15 @@ class LiveScreen(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide"), (150, "-wider")]  # noqa: RUF012  # Textual does not call it a class variable
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (30, "-medium"), (38, "-tall")]  # noqa: RUF012  # Textual does not call it a class variable
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("p,space", "pause", "Pause", key_display="p"),
+        Binding("w", "window", "1/6/24 h"),
         Binding("c", "chart", "Tokens/cost"),
-        Binding("r", "look", "Look now"),
-        Binding("d", "dark", "Dark/light"),
+        Binding("r", "look", "Look now", show=False),
+        Binding("d", "dark", "Dark/light", show=False),
+        Binding("h", "contrast", "Contrast", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
     ]
 
     class Posted(Message):
@@ -83,16 +106,20 @@ class LiveScreen(App[None]):
             super().__init__()
             self.what = what
 
-    def __init__(self, follower: Follower, zone: ZoneInfo, *, label: str, colours: Theme = theme.DARK) -> None:
+    def __init__(self, follower: Follower, asker: Asker, *, label: str, memory: Memory) -> None:
         # Where no colour is wanted Textual would show shades of grey; with the terminal's own colours it shows none.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self._follower, self._zone, self._label = follower, zone, label
-        for each in (theme.DARK, theme.LIGHT):
+        self._follower, self._asker, self._label = follower, asker, label
+        self._zone = asker.zone
+        for each in theme.BY_NAME.values():
             self.register_theme(each)
-        self.theme = colours.name
+        self.theme = memory.theme or theme.DARK.name
+        self.memory = memory
         self.animation_level = "none"  # rows that glide are hard to read, and cost a slow line dearly
         self._feed = Feed()
         self._snapshot: Snapshot | None = None
+        self._shown: Snapshot | None = None  # on the screen
+        self._is_back_in_time = False  # a person has left the newest requests
 
     def get_driver_class(self) -> type[Driver]:
         usual = super().get_driver_class()
@@ -106,12 +133,12 @@ class LiveScreen(App[None]):
         yield TitleBar(self._label, self._zone.key)
         with Horizontal(id="cards"):
             yield Today("today", "today")
+            yield FiveHours("window", "5-hour window", self._zone)
             yield Week("week", "7 days")
-            yield LastHour("hour", "last hour")
         with Container(id="body"):
             with Vertical(id="main"):
                 yield Chart(self._zone)
-                yield FeedPanel()
+                yield Filtered(FeedView(), "requests", id="feed")
             with Container(id="side"):
                 yield Models("models", "models today")
                 yield Engine("engine", "engine")
@@ -119,8 +146,12 @@ class LiveScreen(App[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.query_one(FeedView).say("Looking at the logs …")
-        self.query_one(FeedView).focus()
+        self._chart, self._feed_view, self._feed_panel = self.query_one(Chart), self.query_one(FeedView), self.query_one("#feed", Filtered)
+        self._title, self._notice, self._panels = self.query_one(TitleBar), self.query_one(Notice), list(self.query(Panel))
+        window = self.memory.window_minutes
+        self._chart.measure(cost=self.memory.shows_cost, window_minutes=window if window in WINDOWS else None)
+        self._feed_view.say("Looking at the logs …")
+        self._feed_view.focus()
         self._leave_on_signals()
         self.call_after_refresh(self._follower.start, self._post)
 
@@ -143,9 +174,42 @@ class LiveScreen(App[None]):
                 self._take_in(snapshot)
             case Reading(done, total):
                 if self._snapshot is None:
-                    self.query_one(FeedView).say(_progress(done, total))
+                    self._feed_view.say(_progress(done, total))
             case Ended():
                 self.exit(return_code=0 if self._follower.error is None else 1)
+
+    def on_filtered_said(self, message: Filtered.Said) -> None:
+        if message.panel is self._feed_panel:
+            self._feed.filter(message.words)
+            self._show()
+            if self._feed.words:
+                self._want_older()
+
+    def on_filtered_left(self, message: Filtered.Left) -> None:
+        if message.panel is self._feed_panel:
+            self._feed_view.action_first()
+
+    def on_table_near_end(self, message: Table.NearEnd) -> None:
+        if message.table is self._feed_view:
+            self._want_older()
+
+    def _want_older(self) -> None:
+        """What is before the oldest reply that is known; the feed's filter is the store's, too."""
+        if self._feed.has_older and self._feed.oldest is not None:
+            self._add_older()
+
+    @work(group="older", exclusive=True)
+    async def _add_older(self) -> None:
+        before, words = self._feed.oldest, self._feed.words
+        if before is None:
+            return
+        try:
+            older = await self._asker.older(before, words)
+        except StoreError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self._feed.add_older(older.rows, words, are_all=older.are_all)
+        self._show()
 
     def action_pause(self) -> None:
         if self._feed.paused:
@@ -155,14 +219,29 @@ class LiveScreen(App[None]):
         self._show()
 
     def action_chart(self) -> None:
-        chart = self.query_one(Chart)
-        chart.measure(cost=not chart.shows_cost)
+        self._chart.measure(cost=not self._chart.shows_cost)
+        self.on_chart_measured()
+
+    def action_window(self) -> None:
+        place = WINDOWS.index(self._chart.window_minutes)
+        self._chart.measure(window_minutes=WINDOWS[(place + 1) % len(WINDOWS)])
+        self.on_chart_measured()
+
+    def on_chart_measured(self) -> None:
+        self.memory = self.memory._replace(window_minutes=self._chart.window_minutes, shows_cost=self._chart.shows_cost)
 
     def action_look(self) -> None:
         self._follower.look_now()
 
     def action_dark(self) -> None:
-        self.theme = theme.LIGHT.name if self.theme == theme.DARK.name else theme.DARK.name
+        self._wear(theme.other_ground(self.theme))
+
+    def action_contrast(self) -> None:
+        self._wear(theme.other_contrast(self.theme))
+
+    def _wear(self, name: str) -> None:
+        self.theme = name
+        self.memory = self.memory._replace(theme=name)
 
     def action_help(self) -> None:
         self.push_screen(Help())
@@ -176,18 +255,30 @@ class LiveScreen(App[None]):
         snapshot = self._snapshot
         if snapshot is None or not self.screen_stack:  # nothing was seen yet, or the person has left meanwhile
             return
-        screen = self.screen_stack[0]
-        screen.query_one(Chart).show(snapshot.hour)
-        for panel in screen.query(Panel):
-            panel.show(snapshot)
-        screen.query_one(Notice).show(snapshot)
-        screen.query_one(FeedView).show(self._feed, snapshot.overview.day)
+        if not self._feed_view.is_at_top:
+            self._is_back_in_time = True
+        elif self._is_back_in_time and not self._feed.words:
+            self._is_back_in_time = False
+            self._feed.trim()
+        shown, self._shown = self._shown, snapshot
+        # Rows come at once. What stands around them costs ten times as much to paint, and nobody reads it ten times a second.
+        if shown is None or shown.figures is not snapshot.figures or not snapshot.changes:
+            self._show_around(snapshot)
+        self._notice.show(snapshot)
+        self._feed_view.show_feed(self._feed, snapshot.at.date())
         state, title = ("● live", "$live"), "requests"
         if self._feed.paused:
             waiting = f"{self._feed.waiting} waiting"
             state, title = (f"■ paused · {waiting}", "bold $gold"), f"requests · paused, {waiting}"
-        screen.query_one(FeedPanel).entitle(title)
-        screen.query_one(TitleBar).show(f"{snapshot.at:%H:%M:%S}", state)
+        if self._feed.words:
+            title += f" · {len(self._feed.rows):,}{'+' if self._feed.has_older else ''} with “{' '.join(self._feed.words)}”"
+        self._feed_panel.entitle(title)
+        self._title.show(f"{snapshot.at:%H:%M:%S}", state)
+
+    def _show_around(self, snapshot: Snapshot) -> None:
+        self._chart.show(snapshot.figures.minutes)
+        for panel in self._panels:
+            panel.show(snapshot)
 
 
 def _progress(done_bytes: int, total_bytes: int) -> str:

@@ -1,24 +1,28 @@
-"""The only place that draws bars: the last hour by minute as stacked blocks, small shares and small histories."""
+"""The only place that draws bars: the last hours as stacked blocks, small shares and small histories."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 
 from tokentail import periods
 from tokentail.reports import text
-from tokentail.tui.snapshot import HOUR_MINUTES, Hour, Kinds
+from tokentail.tui.rolling import MINUTE_MS, MOST_MINUTES, Kinds, Minutes
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 KIND_STYLES = ("$kind-output", "$kind-input", "$kind-write", "$kind-read")  # in the order of Kinds ...
 KIND_NAMES = ("output", "input", "cache write", "cache read")  # ... and so are these
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-_TICK_MINUTES = 15
+WINDOWS = (60, 6 * 60, MOST_MINUTES)  # minutes
+_TICK_MINUTES = {60: 15, 6 * 60: 60, MOST_MINUTES: 4 * 60}
+_BAR_MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 _LABEL_CELLS = 8  # left of the bars
 _TABLE_CELLS = 30  # of the table beside the bars, where there is room
 
@@ -81,66 +85,87 @@ def share(part: float, width: int) -> str:
     return "━" * full + "╸" * half
 
 
+def grouped(values: Sequence[Kinds], last_minute: int, minutes: int) -> list[Kinds]:
+    """A bar for each full multiple of so many minutes, the last one for what there is of it yet; what stands in none is left out."""
+    in_last = last_minute % minutes + 1
+    last = len(values) - in_last
+    bars = [_mean(values[start : start + minutes]) for start in range(last % minutes, last, minutes)]
+    return [*bars, _mean(values[last:])]
+
+
 class Chart(Widget):
-    """The last hour: a bar a minute while there is room, else a bar for several."""
+    """The latest hours: a bar a minute while there is room, else a bar for several, on full multiples of them."""
+
+    class Measured(Message):
+        """A person chose another window or measure."""
 
     def __init__(self, zone: ZoneInfo) -> None:
-        super().__init__(id="chart")
+        super().__init__(id="chart", classes="framed")
         self._zone = zone
-        self._hour: Hour | None = None
+        self._minutes: Minutes | None = None
+        self.window_minutes = WINDOWS[0]
         self.shows_cost = False
 
-    def show(self, hour: Hour) -> None:
-        if hour is not self._hour:
-            self._hour = hour
+    def show(self, minutes: Minutes) -> None:
+        if minutes is not self._minutes:
+            self._minutes = minutes
             self.refresh()
 
-    def measure(self, *, cost: bool) -> None:
-        """Draw dollars, or tokens."""
-        self.shows_cost = cost
-        self.border_title = "dollars per minute" if cost else "tokens per minute"
+    def measure(self, *, cost: bool | None = None, window_minutes: int | None = None) -> None:
+        """Draw dollars or tokens, of the last so many minutes."""
+        self.shows_cost = self.shows_cost if cost is None else cost
+        self.window_minutes = window_minutes or self.window_minutes
+        self.border_title = f"{'dollars' if self.shows_cost else 'tokens'} per minute · {_window_name(self.window_minutes)}"
+        self._set_legend()
         self.refresh()
 
     def on_mount(self) -> None:
-        self.measure(cost=False)
+        self.measure()
 
     def on_resize(self) -> None:
-        width, height = self.content_size
-        self.border_subtitle = "" if self.app.no_color or _has_table(width, height) else _legend()
+        self._set_legend()
+
+    def on_click(self) -> None:
+        self.measure(window_minutes=WINDOWS[(WINDOWS.index(self.window_minutes) + 1) % len(WINDOWS)])
+        self.post_message(self.Measured())
 
     def render(self) -> Content:
         width, height = self.content_size
-        if self._hour is None or height < 3 or width < 20:
+        if self._minutes is None or height < 3 or width < 20:
             return Content("")
-        if not any(map(any, self._hour.tokens)):
-            message = "no replies in the last hour"
+        values = (self._minutes.costs_usd if self.shows_cost else self._minutes.tokens)[-self.window_minutes :]
+        if not any(map(any, self._minutes.tokens[-self.window_minutes :])):
+            message = f"no replies in the last {_long_name(self.window_minutes)}"
             return Content("\n" * ((height - 1) // 2)) + Content.styled(message.center(width), "$muted")
-        return self._draw(self._hour, width, height)
+        return self._draw(values, self._minutes.last_minute, width, height)
 
-    def _draw(self, hour: Hour, width: int, height: int) -> Content:
-        values = hour.costs_usd if self.shows_cost else hour.tokens
-        minutes, pitch = _layout(width)
-        grouped = [_mean(values[start : start + minutes]) for start in range(0, HOUR_MINUTES, minutes)]
+    def _set_legend(self) -> None:
+        width, height = self.content_size
+        self.border_subtitle = "" if self.app.no_color or _layout(width, height, self.window_minutes).has_table else _legend()
+
+    def _draw(self, values: Sequence[Kinds], last_minute: int, width: int, height: int) -> Content:
+        layout = _layout(width, height, self.window_minutes)
+        means = grouped(values, last_minute, layout.minutes)
         rows = height - 1
-        top = round_up(max(map(sum, grouped)))
-        bars = [bar(each, top, rows) for each in grouped]
+        top = round_up(max(map(sum, means)))
+        bars = [bar(each, top, rows) for each in means]
         labels = {rows - 1: self._label(top)} | ({(rows - 1) // 2: self._label(top / 2)} if rows > 4 else {})
         lines = [
             Content.assemble(
                 (f"{labels.get(row, ''):>6} ", "$muted"),
                 ("┤" if row in labels else "│", "$faint"),
-                *self._row([each[row] for each in bars], pitch),
+                *self._row([each[row] for each in bars], layout.pitch),
             )
             for row in range(rows - 1, -1, -1)
         ]
-        lines.append(Content.styled(f"{'0':>6} ", "$muted") + self._axis(hour, minutes, pitch, len(grouped)))
-        if _has_table(width, height):
+        lines.append(Content.styled(f"{'0':>6} ", "$muted") + self._axis(last_minute, len(means), layout))
+        if layout.has_table:
             for row, line in enumerate(self._table(values)):
                 lines[row] += Content(" " * (width - _TABLE_CELLS - lines[row].cell_length)) + line
         return Content("\n").join(lines)
 
     def _table(self, values: Sequence[Kinds]) -> list[Content]:
-        """What the hour adds up to, by kind; the top of the stack first."""
+        """What all of it adds up to, by kind; the top of the stack first."""
         sums = [sum(each) for each in zip(*values, strict=True)]
         total = sum(sums) or 1.0
         rows = [
@@ -152,7 +177,8 @@ class Chart(Widget):
             )
             for kind in reversed(range(len(sums)))
         ]
-        return [*rows, Content.assemble((f"  {'last hour':<12}", "$muted"), (f"{self._label(total):>8}", "bold"))]
+        whole = f"last {_window_name(self.window_minutes)}"
+        return [*rows, Content.assemble((f"  {whole:<12}", "$muted"), (f"{self._label(total):>8}", "bold"))]
 
     def _label(self, value: float) -> str:
         if not self.shows_cost:
@@ -176,14 +202,16 @@ class Chart(Widget):
                 parts.append((" " * (pitch - wide), ""))
         return parts
 
-    def _axis(self, hour: Hour, minutes: int, pitch: int, bars: int) -> Content:
-        """Clock times under the bars of full quarters of an hour."""
-        line = [" "] * (bars * pitch + 1)
+    def _axis(self, last_minute: int, bars: int, layout: _Layout) -> Content:
+        """Clock times under the bars in which they are."""
+        every = _TICK_MINUTES[self.window_minutes]
+        line = [" "] * (bars * layout.pitch + 1)
         free = 0
-        for number in range(HOUR_MINUTES):
-            at = periods.at((hour.last_minute - HOUR_MINUTES + 1 + number) * 60_000, self._zone)
-            if at.minute % _TICK_MINUTES == 0:
-                place = 1 + number // minutes * pitch
+        first = (last_minute // layout.minutes - bars + 1) * layout.minutes
+        for number in range(bars * layout.minutes):
+            at = periods.at((first + number) * MINUTE_MS, self._zone)
+            if (at.hour * 60 + at.minute) % every == 0:
+                place = 1 + number // layout.minutes * layout.pitch
                 name = f"╵{at:%H:%M}"
                 if place >= free and place + len(name) <= len(line):
                     line[place : place + len(name)] = name
@@ -191,16 +219,30 @@ class Chart(Widget):
         return Content.assemble(("└", "$faint"), ("".join(line[1:]), "$muted"))
 
 
-def _layout(width: int) -> tuple[int, int]:
-    """Minutes a bar, and cells from bar to bar."""
+class _Layout(NamedTuple):
+    """How a window is drawn in so many cells."""
+
+    minutes: int  # that a bar stands for
+    pitch: int  # cells from bar to bar
+    has_table: bool  # beside the bars
+
+
+def _layout(width: int, height: int, window: int) -> _Layout:
     room = width - _LABEL_CELLS
-    minutes = next((each for each in (1, 2, 3, 4, 5, 6, 10, 15, 20, 30) if HOUR_MINUTES // each <= room), 60)
-    return minutes, max(room // (HOUR_MINUTES // minutes), 1)
+    minutes = next((each for each in _BAR_MINUTES if window % each == 0 and window // each <= room), window)
+    pitch = max(room // (window // minutes), 1)
+    if window // minutes < room - _TABLE_CELLS - 2 < pitch * (window // minutes):
+        pitch = max((room - _TABLE_CELLS - 2) // (window // minutes), 1)  # the table says more than wider bars
+    has_table = room - pitch * (window // minutes) >= _TABLE_CELLS + 2 and height >= len(KIND_NAMES) + 2
+    return _Layout(minutes, pitch if has_table else max(room // (window // minutes), 1), has_table)
 
 
-def _has_table(width: int, height: int) -> bool:
-    minutes, pitch = _layout(width)
-    return width - _LABEL_CELLS - pitch * (HOUR_MINUTES // minutes) >= _TABLE_CELLS + 2 and height >= len(KIND_NAMES) + 2
+def _window_name(minutes: int) -> str:
+    return f"{minutes // 60} h"
+
+
+def _long_name(minutes: int) -> str:
+    return "hour" if minutes == 60 else f"{minutes // 60} hours"
 
 
 def _mean(values: Sequence[Kinds]) -> Kinds:

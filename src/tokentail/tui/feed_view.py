@@ -1,173 +1,106 @@
-"""The request feed on the screen: a table that draws only the rows that are seen."""
+"""The request feed on the screen: its columns, and what each one says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import ClassVar, NamedTuple
-
-from rich.segment import Segment
-from rich.style import Style
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.content import Content
-from textual.geometry import Size
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
-from textual.widgets import Static
 
 from tokentail.reports import text
 from tokentail.reports.names import model_name
 from tokentail.tui import words
 from tokentail.tui.feed import Feed
 from tokentail.tui.snapshot import FeedRow
+from tokentail.tui.table import Column, Table, fitted
 
 MARKS = {"new": "+", "grown": "↑", "corrected": "~", "": " "}
+BY_SUBAGENT = "↳"
 EMPTY = "No replies yet. What your agents do appears here within a second."
-_PROJECT_CELLS = (10, 28)  # the project's name needs so many, and seldom more
-_LEAST_IMPORTANT = ("cache", "in", "model", "out")
-_MAX_WIDER = 6
-_EDGE = 1  # between the rows and the scroll bar
-_TWO_CACHES_FROM = 96  # cells; below, cache writes and reads share a column
+NO_MATCH = "No reply has that in a name or an id. Esc shows all of them again."
+_LEAST_PROJECT, _MOST_PROJECT = 10, 28  # cells
+_DISPENSABLE = ("cache", "in", "model", "out")  # the first to go where there is no room
+_SESSION_FROM, _AGENT_FROM, _DATE_FROM, _TWO_CACHES_FROM = 88, 98, 112, 122  # cells
+_ID_CELLS = 8
 
 
-class Column(NamedTuple):
-    title: str
-    width: int  # 0: what the others leave
-    style: str  # a component class
-    left: bool
-    words: Callable[[FeedRow, date], str]
-    gap: int = 2  # cells before it
+@lru_cache(maxsize=16)
+def columns(width: int, today: date = date.min, *, of_session: bool = False) -> tuple[Column[FeedRow], ...]:
+    """The columns that fit, each with its width; `of_session`: all rows are of one session."""
+    found = _wanted(width, today, of_session=of_session)
+    return fitted(found, width, dispensable=_DISPENSABLE, least=_LEAST_PROJECT, most=_MOST_PROJECT)
 
 
-@lru_cache(maxsize=8)
-def columns(width: int) -> tuple[Column, ...]:
-    """The columns that fit, each with its width; what is left over goes to the project."""
-    found = _wanted(width)
-    for title in _LEAST_IMPORTANT:
-        if _left(found, width) < _PROJECT_CELLS[0]:
-            found = [column for column in found if column.title != title]
-    # Where there is more room than names need, the columns move apart.
-    wider = min(max(_left(found, width) - _PROJECT_CELLS[1], 0) // len(found), _MAX_WIDER)
-    found = [column._replace(gap=column.gap + wider) if column.gap > 1 else column for column in found]
-    return tuple(column if column.width else column._replace(width=max(_left(found, width), 1)) for column in found)
-
-
-def title_line(found: Sequence[Column]) -> str:
-    return "".join(" " * column.gap + _aligned(column, column.title) for column in found)
-
-
-class FeedView(ScrollView, can_focus=True):
-    """The rows of a feed; who scrolled down keeps looking at the same rows while new ones come above."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *("feed--time", "feed--mark", "feed--project", "feed--model", "feed--in", "feed--out", "feed--cache", "feed--cost"),
-        *("feed--message", "feed--fresh"),
-    }
+class FeedView(Table[FeedRow]):
+    """The rows of a feed."""
 
     def __init__(self) -> None:
-        super().__init__(id="feed-view")
-        self._rows: tuple[FeedRow, ...] = ()
-        self._fresh: frozenset[str] = frozenset()
+        super().__init__(self._columns, lambda row: row.key, id="feed-view", first_is_chosen=False)
         self._today = date.min
-        self._message = ""
+        self._words = "Looking at the logs …"
 
-    def show(self, feed: Feed, today: date) -> None:
+    def show_feed(self, feed: Feed, today: date) -> None:
         """Show a feed's rows; the times of other days than today are their dates."""
-        if feed.rows is self._rows and feed.fresh == self._fresh and today == self._today and self._message == EMPTY:
+        if today != self._today:
+            self._today = today
+            self.columns_changed()
+        said = NO_MATCH if feed.words else EMPTY
+        if feed.rows is self.rows and feed.fresh == self._fresh and said == self._message:
             return
-        before, top = self._rows, round(self.scroll_y)
-        self._rows, self._fresh, self._today, self._message = feed.rows, feed.fresh, today, EMPTY
-        if self._rows is not before:
-            self.virtual_size = Size(0, len(self._rows))
-            if 0 < top < len(before):
-                place = next((number for number, row in enumerate(self._rows) if row.key == before[top].key), top)
-                self.scroll_to(y=place, animate=False, force=True, immediate=True)
-        self.refresh()
+        self.show(feed.rows, fresh=feed.fresh, message=said)
 
     def say(self, message: str) -> None:
         """Show a message as long as there are no rows."""
-        self._message = message
-        self.refresh()
+        self.show(self.rows, message=message)
 
-    def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width - _EDGE
-        number = y + round(self.scroll_y)
-        if number < len(self._rows):
-            return self._line(self._rows[number], width)
-        if not self._rows and y == max(self.size.height // 2 - 1, 0):
-            message = words.fit(self._message, min(width, text.text_width(self._message)))
-            return Strip([Segment(message.center(width), self._style("feed--message"))]).adjust_cell_length(width + _EDGE, self.rich_style)
-        return Strip.blank(width + _EDGE, self.rich_style)
-
-    def _line(self, row: FeedRow, width: int) -> Strip:
-        fresh = self._style("feed--fresh") if row.key in self._fresh else Style.null()
-        segments: list[Segment] = []
-        for column in columns(width):
-            segments.append(Segment(" " * column.gap, self.rich_style))
-            segments.append(Segment(_aligned(column, column.words(row, self._today)), self._style(column.style) + fresh))
-        return Strip(segments).adjust_cell_length(width + _EDGE, self.rich_style)
-
-    def _style(self, name: str) -> Style:
-        return self.rich_style + self.get_component_rich_style(name, partial=True)
+    def _columns(self, width: int) -> tuple[Column[FeedRow], ...]:
+        return columns(width, self._today)
 
 
-class FeedPanel(Vertical):
-    """The feed with its column titles."""
-
-    def __init__(self) -> None:
-        super().__init__(id="feed")
-        self.border_title = "requests"
-
-    def compose(self) -> ComposeResult:
-        yield Static(id="feed-titles", markup=False)
-        yield FeedView()
-
-    def entitle(self, title: str) -> None:
-        if title != self.border_title:
-            self.border_title = title
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._show_titles)
-
-    def _show_titles(self) -> None:
-        width = self.query_one(FeedView).scrollable_content_region.width - _EDGE
-        self.query_one("#feed-titles", Static).update(Content(title_line(columns(width))))
-
-
-def _wanted(width: int) -> list[Column]:
-    caches = [
-        Column("cache write", 11, "feed--cache", False, lambda row, _: text.short(_written(row))),
-        Column("cache read", 10, "feed--cache", False, lambda row, _: text.short(row.counts.cache_read_tokens)),
+def _wanted(width: int, today: date, *, of_session: bool) -> list[Column[FeedRow]]:
+    has_dates = width >= _DATE_FROM or of_session
+    found: list[Column[FeedRow]] = [
+        Column("time", 15 if has_dates else 8, "muted", True, lambda row: _time(row, today, has_dates=has_dates), 0),
+        Column("", 2, "accent", True, _marks, 1),
     ]
-    if width < _TWO_CACHES_FROM:
-        caches = [Column("cache", 6, "feed--cache", False, lambda row, _: text.short(_written(row) + row.counts.cache_read_tokens))]
+    if of_session:
+        found.append(Column("model", 0, "accent", True, lambda row: model_name(row.model), 1))
+    else:
+        found.append(Column("project", 0, "name", True, lambda row: row.project, 1))
+        found.append(Column("model", 11, "accent", True, lambda row: model_name(row.model)))
+        if width >= _SESSION_FROM:
+            found.append(Column("session", _ID_CELLS, "muted", True, lambda row: row.session[:_ID_CELLS]))
+    if of_session or width >= _AGENT_FROM:
+        found.append(Column("subagent", _ID_CELLS, "muted", True, lambda row: row.agent[:_ID_CELLS]))
     return [
-        Column("time", 8, "feed--time", True, _time, 0),
-        Column("", 1, "feed--mark", True, lambda row, _: MARKS.get(row.event, " "), 1),
-        Column("project", 0, "feed--project", True, lambda row, _: row.project, 1),
-        Column("model", 11, "feed--model", True, lambda row, _: model_name(row.model)),
-        Column("in", 6, "feed--in", False, lambda row, _: text.short(row.counts.input_tokens)),
-        Column("out", 6, "feed--out", False, lambda row, _: text.short(row.counts.output_tokens)),
-        *caches,
-        Column("cost", 10, "feed--cost", False, lambda row, _: words.dollars(row.counts, 3)),
+        *found,
+        Column("in", 6, "number", False, lambda row: text.short(row.counts.input_tokens)),
+        Column("out", 7, "number", False, _output),
+        *_caches(width),
+        Column("cost", 9, "cost", False, lambda row: words.dollars(row.counts, 3)),
     ]
 
 
-def _left(found: list[Column], width: int) -> int:
-    """What the columns leave to the one without a width."""
-    return width - sum(column.width + column.gap for column in found)
+def _caches(width: int) -> list[Column[FeedRow]]:
+    if width < _TWO_CACHES_FROM:
+        return [Column("cache", 6, "muted", False, lambda row: text.short(_written(row) + row.counts.cache_read_tokens))]
+    return [
+        Column("cache write", 11, "muted", False, lambda row: text.short(_written(row))),
+        Column("cache read", 10, "muted", False, lambda row: text.short(row.counts.cache_read_tokens)),
+    ]
 
 
-def _aligned(column: Column, words_: str) -> str:
-    if column.left:
-        return words.fit(words_, column.width)
-    return text.safe(words_).rjust(column.width)
+def _time(row: FeedRow, today: date, *, has_dates: bool) -> str:
+    if row.at.date() == today:
+        return f"{row.at:%H:%M:%S}"
+    return f"{row.at:%d %b %H:%M:%S}" if has_dates else f"{row.at:%d %b}"
 
 
-def _time(row: FeedRow, today: date) -> str:
-    return f"{row.at:%H:%M:%S}" if row.at.date() == today else f"{row.at:%d %b}"
+def _marks(row: FeedRow) -> str:
+    """What became of a reply lately, and that a subagent was given it."""
+    return f"{MARKS.get(row.event, ' ')}{BY_SUBAGENT if row.by_subagent or row.agent else ''}"
+
+
+def _output(row: FeedRow) -> str:
+    return f"{'' if row.final else '≥ '}{text.short(row.counts.output_tokens)}"
 
 
 def _written(row: FeedRow) -> int:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.errors import StoreError
 from tokentail.model import Update
-from tokentail.prices import PriceList
-from tokentail.tui.snapshot import Snapshot, take
+from tokentail.tui.snapshot import Snapshot, Watch
 
 PROGRESS_EVERY_S = 0.05
 LEAVE_WITHIN_S = 5.0
@@ -41,14 +39,11 @@ class Follower:
         error: what ended the thread before its time.
     """
 
-    def __init__(
-        self, coordinator: UpdateCoordinator, prices: PriceList, zone: ZoneInfo, *, aliases: Mapping[str, str] | None = None
-    ) -> None:
-        self._coordinator, self._prices, self._zone, self._aliases = coordinator, prices, zone, aliases or {}
+    def __init__(self, coordinator: UpdateCoordinator, watch: Watch) -> None:
+        self._coordinator, self._watch = coordinator, watch
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._post: Post = lambda _: None
-        self._last: Snapshot | None = None
         self._next_progress = 0.0
         self.error: Exception | None = None
 
@@ -86,12 +81,13 @@ class Follower:
 
     def _show(self, update: Update) -> None:
         try:
-            self._last = take(self._coordinator.db, self._prices, self._zone, update, self._last, aliases=self._aliases)
+            snapshot = self._watch.take(self._coordinator.db, update)
         except sqlite3.DatabaseError as error:  # where no look meets the damage
             update.degraded += self._coordinator.repair(error)
             self._coordinator.look_now()
-            self._last = take(self._coordinator.db, self._prices, self._zone, update, None, aliases=self._aliases)
-        self._post(self._last)
+            self._watch.forget()
+            snapshot = self._watch.take(self._coordinator.db, update)
+        self._post(snapshot)
 
     def _report(self, done_bytes: int, total_bytes: int) -> None:
         if self._over.is_set():

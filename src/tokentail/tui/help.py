@@ -14,10 +14,11 @@ from textual.widgets import Static
 
 _KEYS = (
     ("p  space", "hold the requests still, and catch up: nothing is lost"),
-    ("c", "chart in tokens or in dollars"),
+    ("/", "only the requests with a word in a project, model, session or subagent; Enter keeps it, Esc ends it"),
+    ("w  c", "chart of 1, 6 or 24 hours; in tokens or in dollars"),
     ("r", "look at all the logs now"),
-    ("d", "dark or light"),
-    ("↑ ↓ PgUp PgDn", "scroll the requests; Home goes back to the newest"),
+    ("d  h", "dark or light; more contrast"),
+    ("↑ ↓ PgUp PgDn", "choose a request, also older ones from the store; Home goes back to the newest"),
     ("q", "leave"),
 )
 _MARKS = (

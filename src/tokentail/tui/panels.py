@@ -1,4 +1,4 @@
-"""The panels around the feed: cards, models of today, and what the engine did."""
+"""The panels around the feed: the title, models of today, what the engine did, and what is wrong."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tokentail.model import Counts, Live, Row
 from tokentail.reports import text
 from tokentail.reports.names import model_name
 from tokentail.tui import chart, words
-from tokentail.tui.snapshot import HOUR_MINUTES, Snapshot
+from tokentail.tui.snapshot import Snapshot
 
-_MUTED, _BOLD, _COST = "$muted", "bold", "bold $gold"
+MUTED, _BOLD = "$muted", "bold"
 _NAME_CELLS, _FIGURE_CELLS = 12, 20  # of a model's line
 _LEAST_USD = 1e-9
 _CANNOT_READ = "cannot read "
@@ -38,7 +38,7 @@ class TitleBar(Widget):
     def render(self) -> Content:
         badge = Content.styled(f" {text.safe(self._label)} ", "bold reverse $gold") if self._label else Content("")
         left = Content.assemble((" tokentail  ", "bold $accent"), badge)
-        right = Content.assemble(self._state, (f"   {self._zone} ", _MUTED), (f"{self._clock} ", _BOLD))
+        right = Content.assemble(self._state, (f"   {self._zone} ", MUTED), (f"{self._clock} ", _BOLD))
         if left.cell_length + right.cell_length > self.size.width:
             right = Content.assemble(self._state, (f"  {self._clock} ", _BOLD))
         return left + Content(" " * max(self.size.width - left.cell_length - right.cell_length, 1)) + right
@@ -59,7 +59,7 @@ class Panel(Widget):
 
     def differs(self, before: Snapshot, now: Snapshot) -> bool:
         """Whether two snapshots look different here: an idle screen paints next to nothing."""
-        return before.overview is not now.overview
+        return before.figures is not now.figures
 
     def render(self) -> Content:
         if self._snapshot is None or not self.content_size:
@@ -71,55 +71,18 @@ class Panel(Widget):
         raise NotImplementedError
 
 
-class Card(Panel):
-    """Three lines about a stretch of time: cost, tokens and replies."""
-
-    def lines(self, counts: Counts, tokens: str, width: int, *, aside: str = "", unit: str = "") -> list[Content]:
-        prompt = counts.total_tokens - counts.output_tokens
-        cached = f"{text.percent(counts.cache_read_tokens / prompt)} from cache" if prompt else ""
-        output = f"{text.short(counts.output_tokens)} out" if counts.replies else ""
-        return [
-            _ends(Content.assemble((words.dollars(counts), _COST), (unit, _MUTED)), Content.styled(aside, "$accent"), width),
-            _ends(Content(tokens), Content.styled(cached, _MUTED), width),
-            _ends(Content.styled(words.replies(counts.replies), _MUTED), Content.styled(output, _MUTED), width),
-        ]
-
-
-class Today(Card):
-    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
-        counts = snapshot.overview.today
-        return self.lines(counts, f"{text.short(counts.total_tokens)} tokens", width)
-
-
-class Week(Card):
-    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
-        counts = snapshot.overview.week
-        return self.lines(
-            counts,
-            f"{text.short(counts.total_tokens)} tokens",
-            width,
-            aside=chart.history(snapshot.overview.week_usd) if any(snapshot.overview.week_usd) else "",
-        )
-
-
-class LastHour(Card):
-    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
-        counts = snapshot.hour.counts
-        return self.lines(counts, f"{text.short(round(counts.total_tokens / HOUR_MINUTES))} tokens/min", width, unit=" /h")
-
-
 class Models(Panel):
     """Today's models: what each one cost, and its share of it."""
 
     def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
-        rows = snapshot.overview.models
+        rows = snapshot.figures.overview.models
         if not rows:
-            return [Content.styled("no model has answered today", _MUTED)]
+            return [Content.styled("no model has answered today", MUTED)]
         if height >= 2 * len(rows):
             apart = [Content("")] if height >= 3 * len(rows) - 1 else []
             return [line for row in rows for line in (*self._spacious(row, rows, width), *apart)]
         shown = rows if len(rows) <= height else rows[: height - 1]
-        more = [Content.styled(f"and {len(rows) - len(shown)} more", _MUTED)] if len(shown) < len(rows) else []
+        more = [Content.styled(f"and {len(rows) - len(shown)} more", MUTED)] if len(shown) < len(rows) else []
         return [*(self._compact(row, rows, width) for row in shown), *more]
 
     def _compact(self, row: Row, rows: Sequence[Row], width: int) -> Content:
@@ -132,7 +95,7 @@ class Models(Panel):
         name = words.fit(model_name(row.key), max(width - _FIGURE_CELLS, 8))
         bar = Content.styled(chart.share(_usd(row) / _usd(rows[0]), width - 6), "$kind-read")
         part = _usd(row) / max(sum(map(_usd, rows)), _LEAST_USD)
-        return [Content.assemble((name, ""), *_figures(row.counts)), _ends(bar, Content.styled(f"{part * 100:.0f} %", _MUTED), width)]
+        return [Content.assemble((name, ""), *_figures(row.counts)), ends(bar, Content.styled(f"{part * 100:.0f} %", MUTED), width)]
 
 
 class Engine(Panel):
@@ -169,9 +132,7 @@ class Engine(Panel):
         last_cells = (width - 15) // 2
         total_cells = width - 15 - last_cells
         lines = [
-            Content.assemble(
-                (f"{name:<15}", _MUTED), (f"{last:>{last_cells}}", "" if name else _MUTED), (f"{total:>{total_cells}}", _MUTED)
-            )
+            Content.assemble((f"{name:<15}", MUTED), (f"{last:>{last_cells}}", "" if name else MUTED), (f"{total:>{total_cells}}", MUTED))
             for name, last, total in rows
         ]
         told = (line for notice in notices(snapshot) for line in textwrap.wrap(f"! {notice}", width, subsequent_indent="  "))
@@ -223,7 +184,7 @@ def _followed_by(live: Live) -> str:
 
 
 def _figures(counts: Counts) -> list[Part]:
-    return [(f"{words.dollars(counts):>12}", "$gold"), (f"{text.short(counts.total_tokens):>8}", _MUTED)]
+    return [(f"{words.dollars(counts):>12}", "$gold"), (f"{text.short(counts.total_tokens):>8}", MUTED)]
 
 
 def _usd(row: Row) -> float:
@@ -231,7 +192,7 @@ def _usd(row: Row) -> float:
     return max(row.counts.cost_usd or 0.0, _LEAST_USD)
 
 
-def _ends(left: Content, right: Content, width: int) -> Content:
+def ends(left: Content, right: Content, width: int) -> Content:
     """Two texts at the ends of a line."""
     gap = width - left.cell_length - right.cell_length
     return left if gap < 1 or not right.cell_length else left + Content(" " * gap) + right

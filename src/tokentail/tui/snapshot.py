@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tokentail import periods, queries
-from tokentail.model import Counts, Live, Metrics, Reply, ReplyChange, Tokens, Update
-from tokentail.prices import PICO_PER_USD, PriceList
+from tokentail.config import Rounding
+from tokentail.model import Counts, Live, Metrics, Pace, Reply, ReplyChange, Update, Window
+from tokentail.prices import PriceList
 from tokentail.projects import Projects
+from tokentail.reports.blocks import BLOCK_MS, ROUNDINGS, pace
 from tokentail.reports.overview import Overview, overview
 from tokentail.totals import Adder, counts_of
+from tokentail.tui.rolling import MINUTE_MS, Minutes, RollingWindow
+from tokentail.usage import Question, usage, window_starts
 
 FEED_ROWS = 100
-_NO_ALIASES: Mapping[str, str] = {}
-HOUR_MINUTES = 60
+FIGURES_EVERY_S = 2.0  # how often what is added up is asked for anew while replies come; the replies themselves come at once
 PROBLEM_MS = 7_000  # a look at the hot files alone does not tell of the others' problems again
 REASON_MS = 600_000  # what is said once should not be gone with a blink
-
-
-class Kinds(NamedTuple):
-    """One minute's tokens or dollars, by kind; the order is that of the chart's stack, from below."""
-
-    output: float = 0
-    input: float = 0
-    cache_write: float = 0
-    cache_read: float = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """The last sixty minutes, the current one included; a value a minute, oldest first."""
-
-    last_minute: int  # minutes since 1970, UTC
-    tokens: tuple[Kinds, ...]
-    costs_usd: tuple[Kinds, ...]
-    counts: Counts
+_NO_ALIASES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +38,14 @@ class FeedRow:
     project: str  # as logged: hostile
     model: str  # as logged: hostile
     counts: Counts
+    session: str = ""  # as logged: hostile
+    agent: str = ""  # the subagent's id, as logged: hostile
+    by_subagent: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Is its output count more than a lower bound?"""
+        return not self.counts.not_final_replies
 
     @property
     def order(self) -> tuple[datetime, str]:
@@ -84,89 +78,131 @@ class Look:
     live: Live | None = None  # how the store is followed
 
 
+class OpenWindow(NamedTuple):
+    """The five-hour window that is running."""
+
+    start_ms: int
+    end_ms: int
+    counts: Counts
+    pace: Pace
+
+
+class Figures(NamedTuple):
+    """What is added up; asked for less often than replies come."""
+
+    overview: Overview
+    window: OpenWindow | None  # None: nothing was used for five hours
+    minutes: Minutes
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that the screen shows after one look at the logs."""
 
     at: datetime  # of the look, in the person's zone
-    overview: Overview
-    hour: Hour
+    figures: Figures
     latest: tuple[FeedRow, ...] | None  # the newest replies, where the feed has to begin anew
     changes: tuple[FeedChange, ...]
     look: Look
     behind: bool  # the next changes may not be all: this look lost a guarantee, or the store, still empty, tells of none
 
 
-def take(
-    db: sqlite3.Connection,
-    prices: PriceList,
-    zone: ZoneInfo,
-    update: Update,
-    before: Snapshot | None,
-    *,
-    aliases: Mapping[str, str] = _NO_ALIASES,
-) -> Snapshot:
-    """
-    The snapshot after an update; `aliases` are names for projects, by slug or folder.
+class Watch:
+    """Makes a snapshot of each update."""
 
-    Nothing is asked of the store when nothing changed since `before`, the snapshot of the update before.
-    """
-    now_ms = update.started_at_ms
-    at, changes, look = periods.at(now_ms, zone), update.changes, _look(update, before.look if before else None)
-    behind = before is None or before.behind
-    if before and not behind and not changes and update.metrics.is_idle and before.hour.last_minute == now_ms // 60_000:
-        return replace(before, at=at, latest=None, changes=(), look=look, behind=bool(update.degraded))
-    projects = Projects(queries.project_folders(db), aliases)
-    anew = behind or any(change.reply is None for change in changes)
-    seen = overview(db, prices, zone, now_ms)
-    latest = tuple(_row(reply, "", projects, prices, zone) for reply in queries.latest_replies(db, FEED_ROWS)) if anew else None
-    return Snapshot(
-        at=at,
-        overview=seen,
-        hour=last_hour(db, prices, now_ms),
-        latest=latest,
-        changes=tuple(_change(change, projects, prices, zone) for change in changes),
-        look=look,
-        behind=bool(update.degraded) or latest == (),
-    )
+    def __init__(
+        self,
+        prices: PriceList,
+        zone: ZoneInfo,
+        *,
+        aliases: Mapping[str, str] = _NO_ALIASES,
+        rounding: Rounding = "hour",
+        figures_every_s: float = FIGURES_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`aliases` are names for projects, by slug or folder; `rounding` is that of a five-hour window's start."""
+        self._prices, self._zone, self._aliases, self._rounding_ms = prices, zone, aliases, ROUNDINGS[rounding]
+        self._every_s, self._clock = figures_every_s, clock
+        self._rolling = RollingWindow(prices)
+        self._projects = Projects({}, aliases)
+        self._last: Snapshot | None = None
+        self._due = 0.0  # when figures may be asked for again, by our clock
+        self._are_old = True
 
+    def take(self, db: sqlite3.Connection, update: Update) -> Snapshot:
+        """
+        The snapshot after an update.
 
-def last_hour(db: sqlite3.Connection, prices: PriceList, now_ms: int) -> Hour:
-    """Tokens and dollars of each of the last sixty minutes."""
-    last = now_ms // 60_000
-    first = last - HOUR_MINUTES + 1
-    tokens = [Kinds()] * HOUR_MINUTES
-    costs = [Kinds()] * HOUR_MINUTES
-    adder = Adder[str](prices)
-    for minute, cell in queries.cells_by_minute(db, first * 60_000, (last + 1) * 60_000):
-        adder.add("", cell)
-        place = minute - first
-        tokens[place] = _plus(tokens[place], _kinds(cell.tokens))
-        rate = prices.rate(
-            cell.model, cell.at_ms, prompt_class=cell.prompt_class, speed=cell.speed, geo=cell.geo, service_tier=cell.service_tier
+        Nothing is asked of the store when nothing changed since the one before, and no sums while they were asked for just now: those
+        are in one of the next snapshots, of which there is one a second.
+        """
+        before, changes = self._last, update.changes
+        look = _look(update, before.look if before else None)
+        behind = before is None or before.behind
+        if behind or changes:
+            self._hear(db, changes, all_anew=behind)
+        latest = None
+        if behind or any(change.reply is None for change in changes):
+            latest = tuple(self._row(reply, "") for reply in queries.latest_replies(db, FEED_ROWS))
+        self._last = Snapshot(
+            at=periods.at(update.started_at_ms, self._zone),
+            figures=self._figures(db, update.started_at_ms),
+            latest=latest,
+            changes=tuple(self._change(change) for change in changes),
+            look=look,
+            behind=bool(update.degraded) or latest == (),
         )
-        if rate is not None:
-            paid = Tokens(*(count * price for count, price in zip(cell.tokens, rate, strict=False)))
-            searches = Kinds(input=cell.web_searches * rate.web_search)
-            costs[place] = _plus(costs[place], _plus(_kinds(paid), searches))
-    return Hour(last, tuple(tokens), tuple(Kinds(*(pico / PICO_PER_USD for pico in cost)) for cost in costs), adder.totals())
+        return self._last
+
+    def forget(self) -> None:
+        """Another store may stand in the place of the one that was asked: ask for all anew."""
+        self._last = None
+        self._rolling.forget()
+
+    def _hear(self, db: sqlite3.Connection, changes: Sequence[ReplyChange], *, all_anew: bool) -> None:
+        """These replies changed, or we do not know which."""
+        self._are_old = True
+        if all_anew:
+            self._rolling.forget()
+        self._rolling.expect(changes)
+        if all_anew or any(change.reply and change.reply.owner.project not in self._projects.folders for change in changes):
+            self._projects = Projects(queries.project_folders(db), self._aliases)
+
+    def _figures(self, db: sqlite3.Connection, now_ms: int) -> Figures:
+        before, now = self._last.figures if self._last else None, self._clock()
+        if before and before.minutes.last_minute == now_ms // MINUTE_MS and not (self._are_old and now >= self._due):
+            return before
+        seen = overview(db, self._prices, self._zone, now_ms)
+        figures = Figures(seen, self._window(db, now_ms), self._rolling.minutes(db, now_ms))
+        self._due, self._are_old = self._clock() + self._every_s, False
+        return figures
+
+    def _window(self, db: sqlite3.Connection, now_ms: int) -> OpenWindow | None:
+        starts = window_starts(db, BLOCK_MS, self._rounding_ms)
+        start_ms = next((start for start in reversed(starts) if start <= now_ms), None)
+        if start_ms is None or now_ms >= start_ms + BLOCK_MS:
+            return None
+        end_ms = start_ms + BLOCK_MS
+        adder, first_ms = Adder[str](self._prices), end_ms
+        for used in usage(db, Question([Window("", start_ms, end_ms)]), self._prices):
+            adder.add("", used.cell)
+            first_ms = min(first_ms, used.first_ms)
+        counts = adder.totals()
+        return OpenWindow(start_ms, end_ms, counts, pace(counts, first_ms, end_ms, now_ms))
+
+    def _change(self, change: ReplyChange) -> FeedChange:
+        return FeedChange(change.key, None if change.reply is None else self._row(change.reply, change.event))
+
+    def _row(self, reply: Reply, event: str) -> FeedRow:
+        return feed_row(reply, event, self._projects, self._prices, self._zone)
 
 
-def _kinds(tokens: Tokens) -> Kinds:
-    return Kinds(tokens.output, tokens.input, tokens.cache_write_5m + tokens.cache_write_1h, tokens.cache_read)
-
-
-def _plus(left: Kinds, right: Kinds) -> Kinds:
-    return Kinds(*(a + b for a, b in zip(left, right, strict=True)))
-
-
-def _change(change: ReplyChange, projects: Projects, prices: PriceList, zone: ZoneInfo) -> FeedChange:
-    return FeedChange(change.key, None if change.reply is None else _row(change.reply, change.event, projects, prices, zone))
-
-
-def _row(reply: Reply, event: str, projects: Projects, prices: PriceList, zone: ZoneInfo) -> FeedRow:
+def feed_row(reply: Reply, event: str, projects: Projects, prices: PriceList, zone: ZoneInfo) -> FeedRow:
+    """A reply as a row; `event` is what became of it lately."""
+    owner = reply.owner
     return FeedRow(
-        reply.key, periods.at(reply.at_ms, zone), event, projects.name(reply.owner.project), reply.model, counts_of(reply, prices)
+        *(reply.key, periods.at(reply.at_ms, zone), event, projects.name(owner.project), reply.model, counts_of(reply, prices)),
+        *(owner.session, owner.agent, owner.subagent),
     )
 
 

@@ -1,4 +1,4 @@
-"""The only place that knows colours: a dark and a light theme, and which of them suits the terminal."""
+"""The only place that knows colours: a dark and a light theme, each with more contrast, too, and which of them suits the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from textual.theme import Theme
 
@@ -15,82 +16,109 @@ ASK_WITHIN_S = 0.2
 _ANSWER = re.compile(rb"\x1b\]11;rgb:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:\x07|\x1b\\)")
 _LAST_ANSWER = re.compile(rb"\x1b\[\?[0-9;]*c")  # to "who are you?", which every terminal answers
 
-DARK = Theme(
-    name="tokentail-dark",
-    dark=True,
-    primary="#7fbfb5",
-    secondary="#5d81a8",
-    accent="#7fc4b8",
-    warning="#e0b068",
-    error="#e07a72",
-    success="#8fc48a",
-    foreground="#d3d9e0",
-    background="#14171c",
-    surface="#1a1e24",
-    panel="#20252c",
-    variables={
-        "muted": "#7d8896",
-        "faint": "#333b45",
-        "gold": "#e3bd7b",
-        "live": "#8fc48a",
-        "kind-read": "#476488",
-        "kind-write": "#5fa79c",
-        "kind-input": "#d8b469",
-        "kind-output": "#de8a74",
-        "footer-background": "#14171c",
-        "footer-foreground": "#7d8896",
-        "footer-key-foreground": "#7fc4b8",
-        "footer-description-foreground": "#7d8896",
-        "footer-item-background": "#14171c",
-        "footer-description-background": "#14171c",
-        "footer-key-background": "#14171c",
-        "scrollbar": "#333b45",
-        "scrollbar-hover": "#46515e",
-        "scrollbar-active": "#5b6876",
-        "scrollbar-background": "#14171c",
-        "scrollbar-background-hover": "#14171c",
-        "scrollbar-background-active": "#14171c",
-        "scrollbar-corner-color": "#14171c",
-    },
+
+class _Palette(NamedTuple):
+    """The colours of a theme; the first four are what is written, what it is written on, what is less important, and lines."""
+
+    text: str
+    ground: str
+    muted: str
+    faint: str
+    accent: str
+    gold: str  # money
+    live: str
+    warning: str
+    error: str
+    raised: str  # the ground of what stands before the rest
+    chosen: str  # of a chosen row
+    kinds: tuple[str, str, str, str]  # cache read, cache write, input, output
+    heat: tuple[str, str, str, str, str]  # of a day: from nothing to the most
+    scrollbar: tuple[str, str, str]
+
+
+_DARK = _Palette(
+    *("#d3d9e0", "#14171c", "#7d8896", "#333b45", "#7fc4b8", "#e3bd7b", "#8fc48a", "#e0b068", "#e07a72", "#1a1e24", "#2c3a4a"),
+    kinds=("#476488", "#5fa79c", "#d8b469", "#de8a74"),
+    heat=("#262c34", "#27504d", "#347a72", "#4fa599", "#8fe0d2"),
+    scrollbar=("#333b45", "#46515e", "#5b6876"),
 )
-LIGHT = Theme(
-    name="tokentail-light",
-    dark=False,
-    primary="#1f776c",
-    secondary="#4a6d97",
-    accent="#15756a",
-    warning="#a15c00",
-    error="#b3382e",
-    success="#3b7d35",
-    foreground="#2a2e35",
-    background="#fbfaf7",
-    surface="#f4f2ec",
-    panel="#ebe8e0",
-    variables={
-        "muted": "#6c737d",
-        "faint": "#d4d0c6",
-        "gold": "#8c5c00",
-        "live": "#3b7d35",
-        "kind-read": "#9fb6d2",
-        "kind-write": "#4f988c",
-        "kind-input": "#d5a032",
-        "kind-output": "#cb6249",
-        "footer-background": "#fbfaf7",
-        "footer-foreground": "#6c737d",
-        "footer-key-foreground": "#15756a",
-        "footer-description-foreground": "#6c737d",
-        "footer-item-background": "#fbfaf7",
-        "footer-description-background": "#fbfaf7",
-        "footer-key-background": "#fbfaf7",
-        "scrollbar": "#d4d0c6",
-        "scrollbar-hover": "#bdb8ac",
-        "scrollbar-active": "#a5a093",
-        "scrollbar-background": "#fbfaf7",
-        "scrollbar-background-hover": "#fbfaf7",
-        "scrollbar-background-active": "#fbfaf7",
-        "scrollbar-corner-color": "#fbfaf7",
-    },
+_LIGHT = _Palette(
+    *("#2a2e35", "#fbfaf7", "#6c737d", "#d4d0c6", "#15756a", "#8c5c00", "#3b7d35", "#a15c00", "#b3382e", "#f4f2ec", "#dbe6ee"),
+    kinds=("#9fb6d2", "#4f988c", "#d5a032", "#cb6249"),
+    heat=("#e6e2d8", "#b9d8d0", "#7fb9ad", "#3f9184", "#0f5b51"),
+    scrollbar=("#d4d0c6", "#bdb8ac", "#a5a093"),
 )
+_CONTRAST_DARK = _Palette(
+    *("#ffffff", "#000000", "#cfd6de", "#8a949f", "#6ff2df", "#ffd98a", "#8dff85", "#ffc64d", "#ff8f85", "#000000", "#1f4f8f"),
+    kinds=("#6f9fe0", "#52e0cd", "#ffd24d", "#ff8d6b"),
+    heat=("#333333", "#1f6f66", "#2fa597", "#52e0cd", "#d9fff9"),
+    scrollbar=("#8a949f", "#cfd6de", "#ffffff"),
+)
+_CONTRAST_LIGHT = _Palette(
+    *("#000000", "#ffffff", "#3a4049", "#767d87", "#005a50", "#5e3c00", "#14590f", "#7a3f00", "#9c1007", "#ffffff", "#bcd8ff"),
+    kinds=("#5580b8", "#00776a", "#b87900", "#b03017"),
+    heat=("#dddddd", "#94cfc6", "#4aa89b", "#00776a", "#00332d"),
+    scrollbar=("#767d87", "#3a4049", "#000000"),
+)
+
+
+def _theme(name: str, colours: _Palette, *, dark: bool) -> Theme:
+    kinds = dict(zip(("kind-read", "kind-write", "kind-input", "kind-output"), colours.kinds, strict=True))
+    bars = dict(zip(("scrollbar", "scrollbar-hover", "scrollbar-active"), colours.scrollbar, strict=True))
+    grounds = ("footer-background", "footer-item-background", "footer-description-background", "footer-key-background")
+    under = ("scrollbar-background", "scrollbar-background-hover", "scrollbar-background-active", "scrollbar-corner-color")
+    return Theme(
+        name=name,
+        dark=dark,
+        primary=colours.accent,
+        secondary=colours.kinds[0],
+        accent=colours.accent,
+        warning=colours.warning,
+        error=colours.error,
+        success=colours.live,
+        foreground=colours.text,
+        background=colours.ground,
+        surface=colours.raised,
+        panel=colours.raised,
+        variables={
+            "muted": colours.muted,
+            "faint": colours.faint,
+            "gold": colours.gold,
+            "live": colours.live,
+            "chosen": colours.chosen,
+            **kinds,
+            **{f"heat-{level}": colour for level, colour in enumerate(colours.heat)},
+            "footer-foreground": colours.muted,
+            "footer-key-foreground": colours.accent,
+            "footer-description-foreground": colours.muted,
+            **dict.fromkeys((*grounds, *under), colours.ground),
+            **bars,
+        },
+    )
+
+
+DARK = _theme("tokentail-dark", _DARK, dark=True)
+LIGHT = _theme("tokentail-light", _LIGHT, dark=False)
+CONTRAST_DARK = _theme("tokentail-contrast-dark", _CONTRAST_DARK, dark=True)
+CONTRAST_LIGHT = _theme("tokentail-contrast-light", _CONTRAST_LIGHT, dark=False)
+_PAIRS = ((DARK, LIGHT), (CONTRAST_DARK, CONTRAST_LIGHT))  # a row for each contrast
+BY_NAME = {each.name: each for pair in _PAIRS for each in pair}
+
+
+def other_ground(name: str) -> str:
+    """The light one of a dark theme, and the other way round."""
+    row, column = _place(name)
+    return _PAIRS[row][1 - column].name
+
+
+def other_contrast(name: str) -> str:
+    """The theme on the same ground with more contrast, or with less again."""
+    row, column = _place(name)
+    return _PAIRS[1 - row][column].name
+
+
+def _place(name: str) -> tuple[int, int]:
+    return next((row, column) for row, pair in enumerate(_PAIRS) for column, each in enumerate(pair) if each.name == name)
 
 
 def suits(environment: Mapping[str, str]) -> Theme:

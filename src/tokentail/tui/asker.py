@@ -1,0 +1,116 @@
+"""The only place that asks the store for what a person opens on the live screen: in a thread beside the one that follows the logs."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+from tokentail import database, periods, queries, usage
+from tokentail.errors import StoreError
+from tokentail.model import Reply, Report
+from tokentail.prices import PriceList
+from tokentail.projects import Projects
+from tokentail.reports.build import build
+from tokentail.reports.data import Stored
+from tokentail.reports.request import Context, Request
+from tokentail.tui.feed import names
+from tokentail.tui.snapshot import FeedRow, feed_row
+
+PAGE_ROWS = 200
+Answer = TypeVar("Answer")
+
+
+class Older(NamedTuple):
+    """A page of replies."""
+
+    rows: tuple[FeedRow, ...]
+    are_all: bool  # there are none before them
+
+
+class Asker:
+    """
+    Answers one question after the other.
+
+    Each has its own connection: a store that was replaced meanwhile is never mistaken for the one that is there.
+    """
+
+    def __init__(self, store_path: Path, prices: PriceList, zone: ZoneInfo, aliases: Mapping[str, str]) -> None:
+        self._path, self._prices, self._aliases = store_path, prices, aliases
+        self.zone = zone
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="asker")
+        self._asked: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """No more questions; one that is being answered is given up."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if (asked := self._asked) is not None:
+            asked.interrupt()
+
+    async def older(self, before: FeedRow, words: Sequence[str]) -> Older:
+        """The replies before one, newest first: those that have each of the words in a name or an id."""
+
+        def question(db: sqlite3.Connection) -> Older:
+            projects = self._projects(db)
+            found = queries.older_replies(db, (periods.at_ms(before.at), before.key), PAGE_ROWS, of=_holding(db, words, projects))
+            return Older(tuple(self._row(reply, projects) for reply in found), len(found) < PAGE_ROWS)
+
+        return await self._ask(question)
+
+    async def replies(self, session: str) -> tuple[FeedRow, ...]:
+        """A session's replies, newest first."""
+
+        def question(db: sqlite3.Connection) -> tuple[FeedRow, ...]:
+            projects = self._projects(db)
+            return tuple(self._row(reply, projects) for reply in reversed(queries.replies_of_session(db, session)))
+
+        return await self._ask(question)
+
+    async def report(self, request: Request, now_ms: int) -> Report:
+        """A report as the command gives it."""
+
+        def question(db: sqlite3.Connection) -> Report:
+            return build(request, Stored(db, self._prices), Context(self._prices, now_ms, aliases=self._aliases))
+
+        return await self._ask(question)
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, question)
+
+    def _answer(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        try:
+            with closing(database.open_for_reading(self._path)) as db:
+                self._asked = db
+                with database.snapshot(db):
+                    return question(db)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the store {self._path}: {error} (`tokentail verify` compares it with the logs)") from error
+        finally:
+            self._asked = None
+
+    def _projects(self, db: sqlite3.Connection) -> Projects:
+        return Projects(queries.project_folders(db), self._aliases)
+
+    def _row(self, reply: Reply, projects: Projects) -> FeedRow:
+        return feed_row(reply, "", projects, self._prices, self.zone)
+
+
+def _holding(db: sqlite3.Connection, words: Sequence[str], projects: Projects) -> list[tuple[set[int], set[str]]]:
+    """For each word the owners and models that have it in a name: compared here, since the store does not know what projects are called."""
+    if not words:
+        return []
+    owners = {number: names(projects.name(owner.project), owner.session, owner.agent) for number, owner in queries.owners(db).items()}
+    models = {name: names(name) for name in usage.models(db)}
+    return [
+        ({key for key, said in owners.items() if _has(said, word)}, {key for key, said in models.items() if _has(said, word)})
+        for word in words
+    ]
+
+
+def _has(said: Sequence[str], word: str) -> bool:
+    return any(word in each for each in said)
