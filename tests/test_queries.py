@@ -91,6 +91,35 @@ def test_replies_between_are_read_in_the_order_of_the_index() -> None:
     assert "USE TEMP B-TREE FOR ORDER BY" not in plan  # that would be of all terms
 
 
+@settings(deadline=None, max_examples=60)
+@given(SPREAD, st.integers(1, 4), st.sampled_from([None, "-a", MODEL]))
+def test_older_replies_page_through_all_of_them(lines: list[Record], limit: int, word: str | None) -> None:
+    """Page by page from the newest on each reply comes once, newest first; of those that are asked for by owner or model."""
+    db = store_of(*lines).connection
+    numbers = {number for number, owner in queries.owners(db).items() if word == owner.project}
+    of = [(numbers, {word})] if word is not None else []
+    found = []
+    before = (AUTUMN * 9, "")
+    while page := queries.older_replies(db, before, limit, of=of):
+        found += page
+        before = page[-1].at_ms, page[-1].key
+    ordered = sorted(replies_of(lines).values(), key=lambda reply: (reply.at_ms, reply.key), reverse=True)
+    assert found == [reply for reply in ordered if word is None or word in (reply.model, reply.owner.project)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(SPREAD)
+def test_replies_of_a_session(lines: list[Record]) -> None:
+    """All of a session's, whichever project or subagent they are of, newest first."""
+    db = store_of(*lines).connection
+    replies = replies_of(lines).values()
+    for session in {reply.owner.session for reply in replies}:
+        own = [reply for reply in replies if reply.owner.session == session]
+        assert queries.session_replies(db, session, 99) == sorted(own, key=lambda reply: (reply.at_ms, reply.key), reverse=True)
+    assert queries.session_replies(db, "nobody", 99) == []
+    assert set(queries.owners(db).values()) >= {reply.owner for reply in replies}
+
+
 # Changes
 
 
