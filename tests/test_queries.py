@@ -110,13 +110,13 @@ def test_older_replies_page_through_all_of_them(lines: list[Record], limit: int,
 @settings(deadline=None, max_examples=60)
 @given(SPREAD)
 def test_replies_of_a_session(lines: list[Record]) -> None:
-    """All of a session's, whichever project or subagent they are of, newest first."""
+    """All of a session's, whichever project or subagent they are of, oldest first."""
     db = store_of(*lines).connection
     replies = replies_of(lines).values()
     for session in {reply.owner.session for reply in replies}:
         own = [reply for reply in replies if reply.owner.session == session]
-        assert queries.session_replies(db, session, 99) == sorted(own, key=lambda reply: (reply.at_ms, reply.key), reverse=True)
-    assert queries.session_replies(db, "nobody", 99) == []
+        assert queries.replies_of_session(db, session) == sorted(own, key=lambda reply: (reply.at_ms, reply.key))
+    assert queries.replies_of_session(db, "nobody") == []
     assert set(queries.owners(db).values()) >= {reply.owner for reply in replies}
 
 
