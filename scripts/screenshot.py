@@ -73,7 +73,7 @@ def made(folder: Path, *, memory: Memory = AS_NEW) -> LiveScreen:
         update.metrics = update.metrics._replace(took_s=TOOK_S[min(second, 1)])
         snapshots.append(watch.take(coordinator.db, update))
     coordinator.close()
-    asker = Asker(folder / "store.db", prices.load(), ZONE, {})
+    asker = Asker(folder / "store.db", prices.load(), ZONE, folders=[str(folder / "projects")])
     return LiveScreen(Recorded(coordinator, watch, snapshots), asker, label=demo_run.LABEL, memory=memory)
 
 

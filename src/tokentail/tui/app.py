@@ -7,37 +7,46 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from textual import work
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.driver import Driver
 from textual.message import Message
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.widgets import Footer
 
 from tokentail.config import Rounding
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.errors import StoreError
 from tokentail.prices import PriceList
-from tokentail.tui import theme
+from tokentail.reports import text
+from tokentail.tui import palette, theme
 from tokentail.tui.asker import Asker
 from tokentail.tui.cards import FiveHours, Today, Week
 from tokentail.tui.chart import WINDOWS, Chart
+from tokentail.tui.days import Days
+from tokentail.tui.drill import Deeper, RepliesScreen, ReplyScreen, SessionsScreen, sessions_of_day
 from tokentail.tui.feed import Feed
 from tokentail.tui.feed_view import FeedView
 from tokentail.tui.filtered import Filtered
 from tokentail.tui.follower import Ended, Follower, Reading
 from tokentail.tui.help import Help
+from tokentail.tui.lists import MODELS, PROJECTS, SESSIONS, ReportList
+from tokentail.tui.looks import History, Looks
 from tokentail.tui.memory import Memory, remember, remembered
 from tokentail.tui.panels import Engine, Models, Notice, Panel, TitleBar
 from tokentail.tui.snapshot import Snapshot, Watch
 from tokentail.tui.table import Table
+from tokentail.tui.tabs import TABS, TabBar
 
 _BAR_CELLS = 24
+_LISTS = {kind.report: kind for kind in (PROJECTS, SESSIONS, MODELS)}
 
 
 def run_screen(
@@ -64,7 +73,7 @@ def run_screen(
     home = coordinator.store_path.parent
     memory = remembered(home)
     follower = Follower(coordinator, Watch(prices, zone, aliases=aliases or {}, rounding=rounding))
-    asker = Asker(coordinator.store_path, prices, zone, aliases or {})
+    asker = Asker(coordinator.store_path, prices, zone, aliases=aliases, folders=coordinator.source.names)
     colours = theme.BY_NAME.get(memory.theme) or theme.suits(os.environ)
     app = LiveScreen(follower, asker, label=label, memory=memory._replace(theme=colours.name))
     try:
@@ -84,11 +93,14 @@ class LiveScreen(App[None]):
 
     CSS_PATH = "screen.tcss"
     TITLE = "tokentail"
-    ENABLE_COMMAND_PALETTE = False
+    ENABLE_COMMAND_PALETTE = True
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide"), (150, "-wider")]  # noqa: RUF012  # Textual does not call it a class variable
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (30, "-medium"), (38, "-tall")]  # noqa: RUF012  # Textual does not call it a class variable
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+        *(Binding(tab.key, f"open({tab.name!r})", tab.title, show=False) for tab in TABS),
+        Binding("tab", "step(1)", "Next tab", show=False, priority=True),
+        Binding("shift+tab", "step(-1)", "Tab before", show=False, priority=True),
         Binding("p,space", "pause", "Pause", key_display="p"),
         Binding("w", "window", "1/6/24 h"),
         Binding("c", "chart", "Tokens/cost"),
@@ -119,6 +131,8 @@ class LiveScreen(App[None]):
         self._feed = Feed()
         self._snapshot: Snapshot | None = None
         self._shown: Snapshot | None = None  # on the screen
+        self._history = History()
+        self._open, self._page = "live", Widget()
         self._is_back_in_time = False  # a person has left the newest requests
 
     def get_driver_class(self) -> type[Driver]:
@@ -129,13 +143,21 @@ class LiveScreen(App[None]):
 
         return StdoutDriver
 
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        return palette.commands(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What only the live page has is not offered elsewhere."""
+        return action not in ("pause", "window", "chart") or (self._open == "live" and len(self.screen_stack) == 1)
+
     def compose(self) -> ComposeResult:
         yield TitleBar(self._label, self._zone.key)
+        yield TabBar()
         with Horizontal(id="cards"):
             yield Today("today", "today")
             yield FiveHours("window", "5-hour window", self._zone)
             yield Week("week", "7 days")
-        with Container(id="body"):
+        with Container(id="live", classes="page"):
             with Vertical(id="main"):
                 yield Chart(self._zone)
                 yield Filtered(FeedView(), "requests", id="feed")
@@ -147,6 +169,7 @@ class LiveScreen(App[None]):
 
     def on_mount(self) -> None:
         self._chart, self._feed_view, self._feed_panel = self.query_one(Chart), self.query_one(FeedView), self.query_one("#feed", Filtered)
+        self._page = self.query_one("#live")
         self._title, self._notice, self._panels = self.query_one(TitleBar), self.query_one(Notice), list(self.query(Panel))
         window = self.memory.window_minutes
         self._chart.measure(cost=self.memory.shows_cost, window_minutes=window if window in WINDOWS else None)
@@ -185,6 +208,83 @@ class LiveScreen(App[None]):
             if self._feed.words:
                 self._want_older()
 
+    async def on_tab_bar_chosen(self, message: TabBar.Chosen) -> None:
+        await self.action_open(message.name)
+
+    async def action_open(self, name: str) -> None:
+        """Open a tab; its page is made when it is opened for the first time."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        screen = self.screen_stack[0]
+        found = next(iter(screen.query(f".page#{name}")), None)
+        if found is None:
+            found = self._new_page(name)
+            await screen.mount(found, after=screen.query(".page").last())
+        for page in screen.query(".page"):
+            page.display = page is found
+        screen.set_class(name != "live", "-other")
+        screen.query_one(TabBar).open(name)
+        self._open, self._page = name, found
+        self._focus_page()
+        self.refresh_bindings()
+        self._show()
+
+    async def action_step(self, by: int) -> None:
+        if isinstance(self.screen, ModalScreen):
+            return
+        names = [tab.name for tab in TABS]
+        await self.action_open(names[(names.index(self._open) + by) % len(names)])
+
+    async def action_filter(self) -> None:
+        """Filter the requests."""
+        await self.action_open("live")
+        await self._feed_panel.action_filter()
+
+    def _new_page(self, name: str) -> Widget:
+        if name in _LISTS:
+            page: Widget = ReportList(_LISTS[name], self._asker, order=dict(self.memory.orders).get(name, ""))
+        else:
+            page = Days(self._asker) if name == "days" else Looks(self._history)
+        page.add_class("page")
+        return page
+
+    def _focus_page(self) -> None:
+        target = next((each for each in self._page.query("*") if each.focusable), None)
+        if target is not None:
+            target.focus()
+
+    def on_report_list_order_changed(self, message: ReportList.OrderChanged) -> None:
+        orders = {**dict(self.memory.orders), message.report: message.order}
+        self.memory = self.memory._replace(orders=tuple(sorted(orders.items())))
+
+    def on_report_list_wanted(self, message: ReportList.Wanted) -> None:
+        """From a project or a model to its sessions, from a session to its replies."""
+        row, of, name = message.row, message.sender, text.safe(message.name)
+        trail = self.screen.trail if isinstance(self.screen, Deeper) else (of.kind.title,)
+        trail = trail if trail[-1] == name else (*trail, name)
+        match of.kind.report:
+            case "projects":
+                self._go_down(SessionsScreen(trail, self._asker, of.request._replace(projects=(row.key,))))
+            case "models":
+                self._go_down(SessionsScreen(trail, self._asker, of.request._replace(models=(row.key,))))
+            case _:
+                self._go_down(RepliesScreen((*trail, f"session {row.key[:8]}"), self._asker, row.key))
+
+    def on_days_wanted(self, message: Days.Wanted) -> None:
+        self._go_down(sessions_of_day(message.day, self._asker))
+
+    def on_table_opened(self, message: Table.Opened) -> None:
+        if message.table is self._feed_view:
+            self._go_down(ReplyScreen(("requests", f"reply {message.key}"), self._asker, message.key))
+
+    def _go_down(self, screen: Deeper) -> None:
+        def is_there(_: object = None) -> None:
+            if self._snapshot is not None:
+                screen.look(self._snapshot)
+
+        self.push_screen(screen)
+        self.call_after_refresh(is_there)
+
     def on_filtered_left(self, message: Filtered.Left) -> None:
         if message.panel is self._feed_panel:
             self._feed_view.action_first()
@@ -222,9 +322,10 @@ class LiveScreen(App[None]):
         self._chart.measure(cost=not self._chart.shows_cost)
         self.on_chart_measured()
 
-    def action_window(self) -> None:
+    def action_window(self, minutes: int | None = None) -> None:
+        """The chart of so many minutes, or of the next window."""
         place = WINDOWS.index(self._chart.window_minutes)
-        self._chart.measure(window_minutes=WINDOWS[(place + 1) % len(WINDOWS)])
+        self._chart.measure(window_minutes=minutes or WINDOWS[(place + 1) % len(WINDOWS)])
         self.on_chart_measured()
 
     def on_chart_measured(self) -> None:
@@ -234,12 +335,13 @@ class LiveScreen(App[None]):
         self._follower.look_now()
 
     def action_dark(self) -> None:
-        self._wear(theme.other_ground(self.theme))
+        self.action_wear(theme.other_ground(self.theme))
 
     def action_contrast(self) -> None:
-        self._wear(theme.other_contrast(self.theme))
+        self.action_wear(theme.other_contrast(self.theme))
 
-    def _wear(self, name: str) -> None:
+    def action_wear(self, name: str) -> None:
+        """Change the theme."""
         self.theme = name
         self.memory = self.memory._replace(theme=name)
 
@@ -248,6 +350,7 @@ class LiveScreen(App[None]):
 
     def _take_in(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._history.add(snapshot)
         self._feed.show(snapshot)
         self._show()
 
@@ -260,6 +363,7 @@ class LiveScreen(App[None]):
         elif self._is_back_in_time and not self._feed.words:
             self._is_back_in_time = False
             self._feed.trim()
+        self._show_page(snapshot)
         shown, self._shown = self._shown, snapshot
         # Rows come at once. What stands around them costs ten times as much to paint, and nobody reads it ten times a second.
         if shown is None or shown.figures is not snapshot.figures or not snapshot.changes:
@@ -274,6 +378,13 @@ class LiveScreen(App[None]):
             title += f" · {len(self._feed.rows):,}{'+' if self._feed.has_older else ''} with “{' '.join(self._feed.words)}”"
         self._feed_panel.entitle(title)
         self._title.show(f"{snapshot.at:%H:%M:%S}", state)
+
+    def _show_page(self, snapshot: Snapshot) -> None:
+        """What is opened beside the live page."""
+        if isinstance(self.screen, Deeper):
+            self.screen.look(snapshot)
+        elif isinstance(self._page, ReportList | Days | Looks):
+            self._page.look(snapshot)
 
     def _show_around(self, snapshot: Snapshot) -> None:
         self._chart.show(snapshot.figures.minutes)

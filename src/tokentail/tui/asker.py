@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from tokentail import database, periods, queries, usage
@@ -21,6 +21,9 @@ from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
 from tokentail.tui.feed import names
 from tokentail.tui.snapshot import FeedRow, feed_row
+
+if TYPE_CHECKING:
+    from tokentail.explain.story import ReplyStory
 
 PAGE_ROWS = 200
 Answer = TypeVar("Answer")
@@ -40,8 +43,11 @@ class Asker:
     Each has its own connection: a store that was replaced meanwhile is never mistaken for the one that is there.
     """
 
-    def __init__(self, store_path: Path, prices: PriceList, zone: ZoneInfo, aliases: Mapping[str, str]) -> None:
-        self._path, self._prices, self._aliases = store_path, prices, aliases
+    def __init__(
+        self, store_path: Path, prices: PriceList, zone: ZoneInfo, *, aliases: Mapping[str, str] | None = None, folders: Sequence[str] = ()
+    ) -> None:
+        """`folders` are those of the logs, which are read where a person wants to see a line."""
+        self._path, self._prices, self._aliases, self._folders = store_path, prices, aliases or {}, folders
         self.zone = zone
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="asker")
         self._asked: sqlite3.Connection | None = None
@@ -68,6 +74,20 @@ class Asker:
         def question(db: sqlite3.Connection) -> tuple[FeedRow, ...]:
             projects = self._projects(db)
             return tuple(self._row(reply, projects) for reply in reversed(queries.replies_of_session(db, session)))
+
+        return await self._ask(question)
+
+    async def story(self, key: str, *, shows_lines: bool) -> ReplyStory | None:
+        """Where a reply's counts come from; with the lines themselves, which are content. None: the reply is gone."""
+
+        def question(db: sqlite3.Connection) -> ReplyStory | None:
+            if not queries.replies_by_key(db, [key]):
+                return None
+            from tokentail.explain import telling  # seldom wanted
+            from tokentail.sources import LocalFolders
+
+            logs = LocalFolders([Path(folder) for folder in self._folders])  # one thread's own
+            return telling.of_reply(db, key, telling.Context(self._prices, self.zone, logs, self._projects(db), shows_lines=shows_lines))
 
         return await self._ask(question)
 

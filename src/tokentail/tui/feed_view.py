@@ -58,7 +58,7 @@ class FeedView(Table[FeedRow]):
 def _wanted(width: int, today: date, *, of_session: bool) -> list[Column[FeedRow]]:
     has_dates = width >= _DATE_FROM or of_session
     found: list[Column[FeedRow]] = [
-        Column("time", 15 if has_dates else 8, "muted", True, lambda row: _time(row, today, has_dates=has_dates), 0),
+        Column("time", 12 if has_dates else 8, "muted", True, lambda row: _time(row, today, has_dates=has_dates), 0),
         Column("", 2, "accent", True, _marks, 1),
     ]
     if of_session:
@@ -91,7 +91,7 @@ def _caches(width: int) -> list[Column[FeedRow]]:
 def _time(row: FeedRow, today: date, *, has_dates: bool) -> str:
     if row.at.date() == today:
         return f"{row.at:%H:%M:%S}"
-    return f"{row.at:%d %b %H:%M:%S}" if has_dates else f"{row.at:%d %b}"
+    return f"{row.at:%d %b %H:%M}" if has_dates else f"{row.at:%d %b}"
 
 
 def _marks(row: FeedRow) -> str:

@@ -40,9 +40,10 @@ class Filtered(Vertical):
             super().__init__()
             self.panel = panel
 
-    def __init__(self, table: Table[Any], title: str, *, id: str) -> None:
+    def __init__(self, table: Table[Any], title: str, *, id: str, can_filter: bool = True) -> None:
         super().__init__(id=id, classes="framed")
         self.table = table
+        self._can_filter = can_filter
         self.border_title = title
 
     def compose(self) -> ComposeResult:
@@ -57,6 +58,9 @@ class Filtered(Vertical):
         """What is typed."""
         line = self._line()
         return "" if line is None else line.value
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        return action != "filter" or self._can_filter
 
     async def action_filter(self) -> None:
         if self._line() is None:

@@ -12,16 +12,25 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+_MEANING_CELLS = 52
 _KEYS = (
-    ("p  space", "hold the requests still, and catch up: nothing is lost"),
-    ("/", "only the requests with a word in a project, model, session or subagent; Enter keeps it, Esc ends it"),
+    ("1 to 6  Tab", "live, projects, sessions, models, days, engine"),
+    ("↑ ↓ PgUp PgDn", "choose a row; in the requests on into older ones, Home goes back to the newest"),
+    ("Enter", "what a row is made of: sessions, replies, the explanation of a reply; Esc goes back"),
+    ("/", "only rows with these words in a name or an id; Enter keeps it, Esc ends it"),
+    ("s  t", "order of a list; of all time, 30 days, 7 days, today. A click on a title orders, too"),
+    ("p  space", "hold the requests still, catch up: nothing is lost"),
     ("w  c", "chart of 1, 6 or 24 hours; in tokens or in dollars"),
+    ("o  f", "of a reply: its line in the log, which is content; laid out or as logged"),
+    ("← →  / n N", "the other lines of a reply; search, next, previous"),
     ("r", "look at all the logs now"),
     ("d  h", "dark or light; more contrast"),
-    ("↑ ↓ PgUp PgDn", "choose a request, also older ones from the store; Home goes back to the newest"),
+    ("Ctrl+P", "all commands by name"),
     ("q", "leave"),
 )
 _MARKS = (
+    ("5-hour window", "the line is its time; → what it comes to if it goes on like that"),
+    ("↳", "a reply to a subagent"),
     ("+ ↑ ~", "a reply that is new, has grown, was corrected; bold: just now"),
     ("≥", "a lower bound: the final output is not in the log, or a part has no price"),
     ("in", "input beside what the cache took or gave"),
@@ -45,5 +54,5 @@ class Help(ModalScreen[None]):
 
 def _lines(name: str, meaning: str) -> list[Content]:
     """A name and its meaning beside it."""
-    first, *rest = textwrap.wrap(meaning, 54) or [""]
+    first, *rest = textwrap.wrap(meaning, _MEANING_CELLS) or [""]
     return [Content.assemble((f"{name:<16}", "bold $accent"), first), *(Content(" " * 16 + line) for line in rest)]

@@ -16,6 +16,7 @@ from tokentail.tui.snapshot import Snapshot
 
 MUTED, _BOLD = "$muted", "bold"
 _NAME_CELLS, _FIGURE_CELLS = 12, 20  # of a model's line
+_MOST_ENGINE_CELLS = 56
 _LEAST_USD = 1e-9
 _CANNOT_READ = "cannot read "
 Part = tuple[str, str]
@@ -42,6 +43,22 @@ class TitleBar(Widget):
         if left.cell_length + right.cell_length > self.size.width:
             right = Content.assemble(self._state, (f"  {self._clock} ", _BOLD))
         return left + Content(" " * max(self.size.width - left.cell_length - right.cell_length, 1)) + right
+
+
+class Trail(Widget):
+    """The first line of a screen that one has gone down to: the way there."""
+
+    def __init__(self, steps: Sequence[str]) -> None:
+        super().__init__(id="title")
+        self._steps = [text.safe(step) for step in steps]
+
+    def render(self) -> Content:
+        *before, last = self._steps
+        way = "".join(f"{step} › " for step in before)
+        room = self.size.width - 2
+        if text.text_width(way) + text.text_width(last) > room:  # the end of the way says most
+            way = "… › "
+        return Content.assemble((f" {way}", MUTED), (text.shortened(last, max(room - text.text_width(way), 1)), "bold $accent"))
 
 
 class Panel(Widget):
@@ -101,6 +118,10 @@ class Models(Panel):
 class Engine(Panel):
     """What the looks at the logs cost and found, so that a person can see how little is read."""
 
+    def __init__(self, id: str, title: str, *, is_full: bool = False) -> None:
+        super().__init__(id, title)
+        self._is_full = is_full
+
     def show(self, snapshot: Snapshot) -> None:
         before = self._snapshot
         super().show(snapshot)
@@ -122,15 +143,22 @@ class Engine(Panel):
             ("entries parsed", f"{now.entries_parsed:,}", f"{ever.entries_parsed:,}"),
             ("replies new", f"{now.replies_new:,}", f"{ever.replies_new:,}"),
             ("replies grown", f"{now.replies_grown:,}", f"{ever.replies_grown:,}"),
-            ("time", words.duration(now.took_s), words.duration(ever.took_s)),
         ]
+        if self._is_full:
+            rows += [
+                ("corrected", f"{now.replies_corrected:,}", f"{ever.replies_corrected:,}"),
+                ("gone", f"{now.replies_gone:,}", f"{ever.replies_gone:,}"),
+                ("malformed", f"{now.malformed_lines:,}", f"{ever.malformed_lines:,}"),
+            ]
+        rows.append(("time", words.duration(now.took_s), words.duration(ever.took_s)))
         if live := snapshot.look.live:
             rows.append(("followed by", _followed_by(live), f"{live.pending:,} wait" if live.pending else ""))
             for name, share in (("delay", live.recent.late_ms), ("look", live.recent.took_ms)) if live.recent else ():
                 if share is not None:
                     rows.append((f"{name} p50, p99", words.duration(share.p50 / 1000), words.duration(share.p99 / 1000)))
-        last_cells = (width - 15) // 2
-        total_cells = width - 15 - last_cells
+        room = min(width, _MOST_ENGINE_CELLS) - 15
+        last_cells = room // 2
+        total_cells = room - last_cells
         lines = [
             Content.assemble((f"{name:<15}", MUTED), (f"{last:>{last_cells}}", "" if name else MUTED), (f"{total:>{total_cells}}", MUTED))
             for name, last, total in rows

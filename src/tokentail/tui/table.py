@@ -85,27 +85,29 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     class Opened(Message):
         """A person wants to see more of a row."""
 
-        def __init__(self, table: Table[Row], row: Row) -> None:
+        def __init__(self, table: ScrollView, key: str) -> None:
             super().__init__()
-            self.table, self.row = table, row
+            self.table, self.key = table, key
 
     class Ordered(Message):
         """A person clicked on the title of a column that rows can be ordered by."""
 
-        def __init__(self, table: Table[Row], order: str) -> None:
+        def __init__(self, table: ScrollView, order: str) -> None:
             super().__init__()
             self.table, self.order = table, order
 
     class NearEnd(Message):
         """The last rows are seen."""
 
-        def __init__(self, table: Table[Row]) -> None:
+        def __init__(self, table: ScrollView) -> None:
             super().__init__()
             self.table = table
 
-    def __init__(self, layout: Layout[Row], key_of: Callable[[Row], str], *, id: str, first_is_chosen: bool = True) -> None:
+    def __init__(
+        self, layout: Layout[Row], key_of: Callable[[Row], str], *, id: str, first_is_chosen: bool = True, opens: bool = True
+    ) -> None:
         super().__init__(id=id)
-        self._layout, self._key_of, self._first_is_chosen = layout, key_of, first_is_chosen
+        self._layout, self._key_of, self._first_is_chosen, self._opens = layout, key_of, first_is_chosen, opens
         self.rows: Sequence[Row] = ()
         self._fresh: frozenset[str] = frozenset()
         self._chosen: str | None = None  # the key of a row
@@ -113,6 +115,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._order = ""
         self._styles: dict[str, Style] = {}
         self._strips: dict[tuple[str, bool, bool], tuple[Row, Strip]] = {}
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        return action != "open" or self._opens
 
     @property
     def is_at_top(self) -> bool:
@@ -170,9 +175,8 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._choose(len(self.rows) - 1)
 
     def action_open(self) -> None:
-        row = self.chosen
-        if row is not None:
-            self.post_message(self.Opened(self, row))
+        if self._chosen is not None and self._place() is not None:
+            self.post_message(self.Opened(self, self._chosen))
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
@@ -182,7 +186,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if place < len(self.rows):
             was_chosen = place == self._place()
             self._choose(place)
-            if was_chosen or event.chain > 1:
+            if self._opens and (was_chosen or event.chain > 1):
                 self.action_open()
 
     def on_resize(self) -> None:
