@@ -51,6 +51,11 @@ class Desk:
         region = self.app.screen_stack[0].query_one(FeedView).region
         return [row for line in self.lines[region.y + 1 : region.bottom] if (row := line[region.x : region.right - 1].strip())]
 
+    @property
+    def is_settled(self) -> bool:
+        """Has the store answered whatever the screen has asked?"""
+        return not list(self.app.workers) and "Asking the store" not in self.text
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something is so; the screen is shown when it never is."""
         end = time.monotonic() + WITHIN_S

@@ -126,6 +126,53 @@ def test_lines_that_are_appended_are_painted(tmp_path: Path) -> None:
         assert screen.process.stderr.read() == b""
 
 
+def test_rows_are_painted_one_by_one(tmp_path: Path) -> None:
+    """A feed that is full moves by a row for each reply: every one of them is painted, and what a key opens then, too."""
+    logged = b"".join(line(f"m{number}", timestamp=at(200 + number)) for number in range(150))
+    logs = write_logs(tmp_path / "logs", {LOG: logged})
+    with terminal(tmp_path, logs) as screen:
+        screen.wait_for("opus 5")
+        for number in range(20):
+            with (logs / LOG).open("ab") as log:
+                log.write(line(f"n{number}", timestamp=at(0), model=f"zq-{number:03}", output=7, stop_reason=None))
+            screen.wait_for(f"zq-{number:03}")
+        with (logs / LOG).open("ab") as log:
+            log.write(line("n19", timestamp=at(0), model="zq-019", output=8765))
+        screen.wait_for("8.77k")
+
+        for keys, words in (
+            (b"2", "projects"),
+            (b"5", "less"),
+            (b"1", "requests"),
+            (b"/", "session or"),
+            (b"zq-007", "with"),
+            (b"\x1b", "q-019"),
+        ):
+            screen.output = b""
+            screen.press(keys)
+            screen.wait_for(words)
+        screen.press(b"?")
+        screen.wait_for("1 to 6")
+        screen.press(b"\x1b")
+        screen.press(b"q")
+        assert screen.wait_for_end() == 0
+
+
+def test_theme_is_remembered(tmp_path: Path) -> None:
+    """What a person chose holds in the next run, whatever the terminal says of its background."""
+    logs = write_logs(tmp_path / "logs", {LOG: line("m1", timestamp=at(90))})
+    dark = b"48;2;20;23;28"
+    with terminal(tmp_path, logs) as screen:
+        screen.wait_for("opus 5")
+        assert dark not in screen.output
+        screen.press(b"d")
+        screen.press(b"q")
+        assert screen.wait_for_end() == 0
+    with terminal(tmp_path, logs) as screen:
+        screen.wait_for("opus 5")
+        assert dark in screen.output
+
+
 def test_store_that_cannot_be_opened_is_told_on_stderr(tmp_path: Path) -> None:
     """An error ends the screen: the terminal is put right, the message says what is wrong, and the exit code is 1."""
     logs = write_logs(tmp_path / "logs", {LOG: line("m1", timestamp=at(90))})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import os
 import signal
@@ -16,7 +17,6 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.driver import Driver
-from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Footer
@@ -35,7 +35,7 @@ from tokentail.tui.drill import Deeper, RepliesScreen, ReplyScreen, SessionsScre
 from tokentail.tui.feed import Feed
 from tokentail.tui.feed_view import FeedView
 from tokentail.tui.filtered import Filtered
-from tokentail.tui.follower import Ended, Follower, Reading
+from tokentail.tui.follower import Ended, Follower, Found, Reading
 from tokentail.tui.help import Help
 from tokentail.tui.lists import MODELS, PROJECTS, SESSIONS, ReportList
 from tokentail.tui.looks import History, Looks
@@ -111,13 +111,6 @@ class LiveScreen(App[None]):
         Binding("q", "quit", "Quit"),
     ]
 
-    class Posted(Message):
-        """Something that the follower found; it comes from its thread."""
-
-        def __init__(self, what: Snapshot | Reading | Ended) -> None:
-            super().__init__()
-            self.what = what
-
     def __init__(self, follower: Follower, asker: Asker, *, label: str, memory: Memory) -> None:
         # Where no colour is wanted Textual would show shades of grey; with the terminal's own colours it shows none.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -176,6 +169,7 @@ class LiveScreen(App[None]):
         self._feed_view.say("Looking at the logs …")
         self._feed_view.focus()
         self._leave_on_signals()
+        self._screen_loop, self._screen_context = asyncio.get_running_loop(), contextvars.copy_context()
         self.call_after_refresh(self._follower.start, self._post)
 
     def _leave_on_signals(self) -> None:
@@ -185,28 +179,26 @@ class LiveScreen(App[None]):
                 with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not on Windows, nor outside the main thread
                     asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
 
-    def _post(self, what: Snapshot | Reading | Ended) -> None:
+    def _post(self, what: Found) -> None:
         """Called in the follower's thread."""
-        # The screen may have gone meanwhile, and its loop with it.
-        with contextlib.suppress(RuntimeError):
-            self.post_message(self.Posted(what))
+        # Not as a message: that would cost as much as all else that a reply does to the screen.
+        with contextlib.suppress(RuntimeError):  # the screen may have gone meanwhile, and its loop with it
+            self._screen_loop.call_soon_threadsafe(self._hear, what, context=self._screen_context)
 
-    def on_live_screen_posted(self, message: Posted) -> None:
-        match message.what:
-            case Snapshot() as snapshot:
-                self._take_in(snapshot)
-            case Reading(done, total):
-                if self._snapshot is None:
-                    self._feed_view.say(_progress(done, total))
-            case Ended():
-                self.exit(return_code=0 if self._follower.error is None else 1)
-
-    def on_filtered_said(self, message: Filtered.Said) -> None:
-        if message.panel is self._feed_panel:
-            self._feed.filter(message.words)
-            self._show()
-            if self._feed.words:
-                self._want_older()
+    def _hear(self, what: Found) -> None:
+        """Something that the follower found."""
+        try:
+            match what:
+                case Snapshot() as snapshot:
+                    self._take_in(snapshot)
+                case Reading(done, total):
+                    if self._snapshot is None:
+                        self._feed_view.say(_progress(done, total))
+                case Ended():
+                    self.exit(return_code=0 if self._follower.error is None else 1)
+        except Exception as error:  # noqa: BLE001  # the last frame of a callback: `run_screen` raises it again when the screen is gone
+            self._follower.error = error
+            self.exit(return_code=1)
 
     async def on_tab_bar_chosen(self, message: TabBar.Chosen) -> None:
         await self.action_open(message.name)
@@ -284,6 +276,13 @@ class LiveScreen(App[None]):
 
         self.push_screen(screen)
         self.call_after_refresh(is_there)
+
+    def on_filtered_said(self, message: Filtered.Said) -> None:
+        if message.panel is self._feed_panel:
+            self._feed.filter(message.words)
+            self._show()
+            if self._feed.words:
+                self._want_older()
 
     def on_filtered_left(self, message: Filtered.Left) -> None:
         if message.panel is self._feed_panel:

@@ -56,9 +56,9 @@ class FeedView(Table[FeedRow]):
 
 
 def _wanted(width: int, today: date, *, of_session: bool) -> list[Column[FeedRow]]:
-    has_dates = width >= _DATE_FROM or of_session
+    form = "%d %b %H:%M:%S" if of_session else "%d %b %H:%M" if width >= _DATE_FROM else "%d %b"
     found: list[Column[FeedRow]] = [
-        Column("time", 12 if has_dates else 8, "muted", True, lambda row: _time(row, today, has_dates=has_dates), 0),
+        Column("time", 15 if of_session else 12 if width >= _DATE_FROM else 8, "muted", True, lambda row: _time(row, today, form), 0),
         Column("", 2, "accent", True, _marks, 1),
     ]
     if of_session:
@@ -88,10 +88,9 @@ def _caches(width: int) -> list[Column[FeedRow]]:
     ]
 
 
-def _time(row: FeedRow, today: date, *, has_dates: bool) -> str:
-    if row.at.date() == today:
-        return f"{row.at:%H:%M:%S}"
-    return f"{row.at:%d %b %H:%M}" if has_dates else f"{row.at:%d %b}"
+def _time(row: FeedRow, today: date, form: str) -> str:
+    """The clock time of today, and of another day what there is room for."""
+    return row.at.strftime("%H:%M:%S" if row.at.date() == today else form)
 
 
 def _marks(row: FeedRow) -> str:

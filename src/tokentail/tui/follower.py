@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.errors import StoreError
@@ -28,7 +28,8 @@ class Ended(NamedTuple):
     """The thread has ended: told to, or by an error that the follower keeps."""
 
 
-Post = Callable[[Snapshot | Reading | Ended], object]
+Found: TypeAlias = Snapshot | Reading | Ended
+Post = Callable[[Found], object]
 
 
 class Follower:
@@ -45,6 +46,7 @@ class Follower:
         self._thread: threading.Thread | None = None
         self._post: Post = lambda _: None
         self._next_progress = 0.0
+        self._has_shown = False
         self.error: Exception | None = None
 
     def start(self, post: Post) -> None:
@@ -80,6 +82,7 @@ class Follower:
             self._post(Ended())
 
     def _show(self, update: Update) -> None:
+        self._has_shown = True
         try:
             snapshot = self._watch.take(self._coordinator.db, update)
         except sqlite3.DatabaseError as error:  # where no look meets the damage
@@ -92,6 +95,8 @@ class Follower:
     def _report(self, done_bytes: int, total_bytes: int) -> None:
         if self._over.is_set():
             raise _LeftError
+        if self._has_shown:  # what comes then is seen by itself
+            return
         now = time.monotonic()
         if now >= self._next_progress:
             self._next_progress = now + PROGRESS_EVERY_S

@@ -233,8 +233,8 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         ground = self.rich_style + over
         segments: list[Segment] = []
         for column in self._layout(width - EDGE):
-            segments.append(Segment(" " * column.gap, ground))
-            segments.append(Segment(_aligned(column, column.words(row)), self._style(column.style) + over))
+            # The gap in the same segment: half as many changes of colour to write for every row.
+            segments.append(Segment(" " * column.gap + _aligned(column, column.words(row)), self._style(column.style) + over))
         return Strip(segments).adjust_cell_length(width, ground).simplify()
 
     def _titles(self, width: int) -> Strip:
