@@ -2,7 +2,7 @@
 The live screen in a terminal of its own: how soon it is painted, how late a reply is on it, and what that costs.
 
 A latency runs from the moment when the writer's `write` returned to the moment when this process read the reply's row from the
-terminal. Each reply has a model of its own, by whose name its row is known.
+terminal. Then each reply has a model of its own, by whose name its row is known; what it costs is measured without that.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 
-from benchmarks import trees
 from benchmarks.bench import Bench
 from benchmarks.measure import Command, MeasureError
 from benchmarks.measure import run as run_command
@@ -70,7 +69,8 @@ class Terminal:
     def _read(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                self.pieces.append((time.time(), os.read(self._keyboard, 65_536)))
+                data = os.read(self._keyboard, 65_536)
+                self.pieces.append((time.time(), data))
 
 
 def run(bench: Bench) -> list[Row]:
@@ -79,9 +79,8 @@ def run(bench: Bench) -> list[Row]:
     with bench.scratch() as scratch:
         logs, home = scratch / "logs", scratch / "home"
         log = logs / "projects" / "-home-dev-app" / "screen.jsonl"
+        run_command(bench.ours("demo", "--write", str(logs), logs=logs, home=home))
         log.parent.mkdir(parents=True)
-        for source in sorted((trees.tree(bench.cache, trees.YEAR) / "projects").iterdir())[:40]:
-            (logs / "projects" / source.name).symlink_to(source)
         log.write_bytes(b"".join(_line(f"old-{number}") for number in range(200)))
         command = bench.ours(logs=logs, home=home)
         run_command(bench.ours("daily", "--json", logs=logs, home=home))
@@ -101,13 +100,14 @@ def _watched(bench: Bench, terminal: Terminal, log: Path, size: str) -> list[Row
     terminal.wait_for(_PAINTED)
     time.sleep(_SETTLED_S)
     idle = _share(terminal, lambda: time.sleep(bench.seconds))
-    terminal.pieces.clear()
     before_mb = terminal.memory_mb()
-    written: dict[bytes, float] = {}
-    busy = _share(terminal, lambda: written.update(_write(log, bench.seconds)))
+    terminal.pieces.clear()
+    busy = _share(terminal, lambda: _write(log, bench.seconds, model="claude-opus-5"))
+    painted = sum(len(data) for _, data in terminal.pieces) / (bench.seconds * RATE)
+    terminal.pieces.clear()
+    written = _write(log, bench.seconds)
     late_ms = sorted((terminal.wait_for(name) - moment) * 1000 for name, moment in written.items())
     cuts = quantiles(late_ms, n=100, method="inclusive")
-    painted = sum(len(data) for _, data in terminal.pieces) / len(written)
     what = f"screen {size}, {RATE} replies/s"
     return [
         Row(what=f"screen {size}, idle", values=(idle,), unit="%", at_most=MAX_IDLE_PERCENT),
@@ -115,35 +115,39 @@ def _watched(bench: Bench, terminal: Terminal, log: Path, size: str) -> list[Row
         Row(what=f"{what}: painted, p50", values=(cuts[49],), unit="ms"),
         Row(what=f"{what}: painted, p99", values=(cuts[98],), unit="ms", at_most=MAX_PAINTED_P99_MS, note=f"({len(late_ms)} replies)"),
         Row(what=f"{what}: written to the terminal for each", values=(painted,), unit="B"),
-        Row(what=f"{what}: memory, and how much it grew", values=(terminal.memory_mb(),), unit="MB", note=f"(+{terminal.memory_mb() - before_mb:.1f})"),
+        Row(
+            what=f"{what}: memory, and how much it grew",
+            values=(terminal.memory_mb(),),
+            unit="MB",
+            note=f"(+{terminal.memory_mb() - before_mb:.1f})",
+        ),
     ]
 
 
-def _share(terminal: Terminal, work: object) -> float:
+def _share(terminal: Terminal, work: Callable[[], object]) -> float:
     """Of a core, while that is done."""
     before, began = terminal.cpu_s(), time.monotonic()
-    assert callable(work)
     work()
     return (terminal.cpu_s() - before) / (time.monotonic() - began) * 100
 
 
-def _write(log: Path, seconds: float) -> dict[bytes, float]:
-    """Replies at their rate, each by a model of its own; and when each was written."""
+def _write(log: Path, seconds: float, *, model: str = "") -> dict[bytes, float]:
+    """Replies at their rate, by that model or each by one of its own; and when each was written."""
     written = {}
     began = time.monotonic()
     for number in range(int(seconds * RATE)):
         time.sleep(max(began + number / RATE - time.monotonic(), 0))
         name = f"zq{time.time_ns() // 1000 % 1_000_000_000:09}"
         with log.open("ab") as file:
-            file.write(_line(name))
+            file.write(_line(name, model or name))
         written[name.encode()] = time.time()
     return written
 
 
-def _line(name: str) -> bytes:
+def _line(name: str, model: str = "claude-opus-5") -> bytes:
     usage = {"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 20_000, "cache_creation_input_tokens": 100}
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    message = {"id": f"msg_{name}", "role": "assistant", "model": name, "stop_reason": "end_turn", "usage": usage}
+    message = {"id": f"msg_{name}", "role": "assistant", "model": model, "stop_reason": "end_turn", "usage": usage}
     line = {"type": "assistant", "timestamp": at, "sessionId": "screen", "requestId": f"req_{name}", "uuid": name, "message": message}
     return json.dumps({**line, "cwd": "/home/dev/app"}).encode() + b"\n"
 
@@ -153,9 +157,7 @@ def _terminal(command: Command, width: int, height: int) -> Iterator[Terminal]:
     keyboard, line = pty.openpty()
     fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     environment = {**os.environ, **command.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": "15;0"}
-    process = subprocess.Popen(
-        command.words, stdin=line, stdout=line, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
-    )
+    process = subprocess.Popen(command.words, stdin=line, stdout=line, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
     try:
         yield Terminal(process, keyboard)
     finally:

@@ -348,6 +348,8 @@ class LiveScreen(App[None]):
         self.push_screen(Help())
 
     def _take_in(self, snapshot: Snapshot) -> None:
+        if self._snapshot is None:
+            gc.freeze()  # what is there by now stays: going through it again and again would cost more than the replies
         self._snapshot = snapshot
         self._history.add(snapshot)
         self._feed.show(snapshot)

@@ -129,7 +129,9 @@ class Engine(Panel):
             self.refresh(layout=True)
 
     def differs(self, before: Snapshot, now: Snapshot) -> bool:
-        return before.look != now.look
+        """Not for each look that found nothing: only what one sees change is worth painting."""
+        same_live = before.look.live == now.look.live
+        return super().differs(before, now) or not (now.look.metrics.is_idle and same_live)
 
     def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
         now, ever = snapshot.look.metrics, snapshot.look.since_start
