@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import reduce
 from pathlib import Path
 
@@ -227,3 +229,15 @@ def wait_for(updates: Iterator[Update], is_it: Callable[[Update], bool]) -> Upda
 
 def told(changes: Iterable[ReplyChange]) -> list[tuple[str, str]]:
     return [(change.event, change.key) for change in changes]
+
+
+def damage(store: Path, table: str) -> None:
+    """Break a table's first page, behind the back of whoever has the store open."""
+    with closing(sqlite3.connect(store, isolation_level=None)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with store.open("r+b") as file:
+            file.seek((root - 1) * page_bytes)
+            file.write(b"x" * page_bytes)
+        db.execute("INSERT INTO meta (name, value) VALUES ('x', 'x')")  # so that nobody trusts the pages that it holds

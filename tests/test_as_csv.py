@@ -99,4 +99,8 @@ def test_models_and_subagents_have_columns_of_their_own() -> None:
     named = [[row["session"], row["agent"], row["model"], row["replies"]] for row in read(report, breakdown=True, agents=True)]
     assert named == [["s1", "", "claude-opus-5", "1"], ["s1", "", "claude-haiku-4-5", "1"], ["s1", "a1", "", "1"]]
     assert [row["agent"] for row in read(report, agents=True)] == ["", "a1"]
+    nameless = counted(
+        Request("sessions", BERLIN, agents=True), record(), record("msg_2", owner=Owner(False, True, "s1", "-home-dev-app", ""))
+    )
+    assert [row["agent"] for row in read(nameless, agents=True)] == ["", "without an id"]
     assert "agent" not in read(report, breakdown=True)[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logs import coordinator, line, told
+from logs import coordinator, damage, line, told
 from tokentail.told import Told
 
 
@@ -83,3 +83,28 @@ def test_what_could_not_be_loaded_is_told_later(writer: Writer, tmp_path: Path) 
         news = since.news(other)
     assert news() == []
     assert told(since.news(writer.db)()) == [("new", "msg_2")]
+
+
+def test_damage_that_only_loading_meets_is_told_of(writer: Writer, tmp_path: Path) -> None:
+    """Whoever loads changes cannot do anything about it; the next look can, once."""
+    since = Told()
+    since.begin(writer.db)
+    writer.add("msg_2")
+    damage(tmp_path / "store.db", "names")
+    assert since.news(writer.db)() == []
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        since.news(writer.db)
+    since.begin_anew()
+    assert since.news(None)() == []
+
+
+def test_a_follower_gets_over_damage_that_only_loading_meets(writer: Writer, tmp_path: Path) -> None:
+    """The store is replaced, and nothing is missing from what is told."""
+    damage(tmp_path / "store.db", "names")
+    with writer.log.open("ab") as log:
+        log.write(line("msg_2"))
+    heard = []
+    for _ in range(2):
+        update = writer.live.check_for_updates()
+        heard.append((told(update.changes), len(update.degraded)))
+    assert heard == [([], 0), ([("new", "msg_2")], 1)]

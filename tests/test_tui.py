@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from builders import usage, write_logs
 from desk import LOG, UTC_ZONE, WITHIN_S, desk, reply
+from logs import damage
 from tokentail import prices
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.reports.text import text_width
@@ -429,14 +428,7 @@ async def test_a_store_that_cannot_be_written_does_not_end_the_screen(tmp_path: 
 async def test_a_damaged_store_does_not_end_the_screen(tmp_path: Path) -> None:
     """Damage that only the screen's questions meet is said, the store replaced, and nothing is missing."""
     async with desk(tmp_path, reply(60)) as at_desk:
-        with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as db:
-            (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'names'").fetchone()
-            (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            with (tmp_path / "store.db").open("r+b") as file:
-                file.seek((root - 1) * page_bytes)
-                file.write(b"x" * page_bytes)
-            db.execute("INSERT INTO meta (name, value) VALUES ('x', 'x')")  # so that nobody trusts the pages that it holds
+        damage(tmp_path / "store.db", "names")
         with (at_desk.logs / LOG).open("ab") as log:  # looks are counted anew with the new store, so none is waited for
             log.write(reply(30))
         await at_desk.until(lambda: "was damaged" in at_desk.text)

@@ -22,7 +22,7 @@ from desk import NOON, UTC_ZONE, Desk, reply
 from logs import PRICES
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.explain.story import ReplyStory
-from tokentail.model import Live
+from tokentail.model import Live, Recent, Share
 from tokentail.sources import LocalFolders
 from tokentail.tui.app import LiveScreen
 from tokentail.tui.asker import Asker
@@ -97,6 +97,9 @@ class Elsewhere(Asker):
         return told._replace(lines=tuple(lines))
 
 
+RECENT = Recent(2, Share(6, 6), Share(4096, 9000), Share(20, 40), Share(0.5, 0.4), Share(2.1, 3.2), Share(1.2, 8.7))
+
+
 def screen(folder: Path, memory: Memory) -> LiveScreen:
     """After a look at the first half of the logs and one at the rest."""
     logs, store = folder / "logs", folder / "store.db"
@@ -109,7 +112,7 @@ def screen(folder: Path, memory: Memory) -> LiveScreen:
                 log.writelines(lines[part])
         update = coordinator.check_for_updates()
         update.metrics = update.metrics._replace(took_s=0.0021)
-        update.live = Live(True, 0, "events", 0, (1.2, 8.7))
+        update.live = Live(True, 0, "events", 0, RECENT)
         snapshots.append(watch.take(coordinator.db, update))
     coordinator.close()
     return LiveScreen(Recorded(coordinator, snapshots), Elsewhere(store, logs), label="made-up data", memory=memory)

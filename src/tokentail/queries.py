@@ -182,6 +182,11 @@ def changes_between(db: sqlite3.Connection, after: int, until: int) -> list[Repl
     return sorted(changes, key=lambda change: (change.reply is None, change.reply.at_ms if change.reply else 0, change.key))
 
 
+def changed_keys(db: sqlite3.Connection, after: int, until: int) -> list[str]:
+    """Which replies these changes are of; a store in which no more than this table can be read will do."""
+    return [key for (key,) in db.execute("SELECT DISTINCT key FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq", (after, until))]
+
+
 def project_folders(db: sqlite3.Connection) -> dict[str, str]:
     """The folder's real name of each project slug, "" where no log names it."""
     query = """

@@ -17,6 +17,7 @@ _BESIDES: Mapping[str, Sequence[str]] = {
     "blocks": ("end", "first_at", "last_at", "active", *(f"pace_{name}" for name in Pace._fields)),
 }
 _OF_THE_ROW = ("subagents_", "provenance_", "not_final_", "estimate_")  # which its subagents' lines leave empty
+_WITHOUT_ID = "without an id"  # an empty field would make the line the session's own
 _FORMULAS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")  # what spreadsheets begin one with, in the signs of any country
 
 
@@ -62,7 +63,7 @@ def _lines(report: str, row: Row, *, breakdown: bool) -> Iterator[Mapping[str, o
         yield fields
     own = {name: value for name, value in fields.items() if not name.startswith(_OF_THE_ROW)}
     for agent in row.about.agents if isinstance(row.about, SessionFacts) else ():
-        yield {**own, "agent": agent.key, **agent.counts._asdict()}
+        yield {**own, "agent": agent.key or _WITHOUT_ID, **agent.counts._asdict()}
 
 
 def _flat(fields: Mapping[str, object]) -> dict[str, object]:
