@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from builders import line, write_logs
 from tokentail import prices
+from tokentail.config import Config
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.sources import LocalFolders
 from tokentail.tui.app import LiveScreen
@@ -28,6 +29,7 @@ UTC_ZONE = ZoneInfo("UTC")
 WITHIN_S = 20.0
 LOG = "-home-dev-app/s1.jsonl"
 AS_NEW = Memory()
+DEFAULTS = Config()
 
 
 class Desk:
@@ -98,13 +100,18 @@ def reply(number: int, *, output: int = 10, **fields: Any) -> bytes:
 
 @asynccontextmanager
 async def desk(
-    folder: Path, *lines: bytes, size: tuple[int, int] = (80, 24), label: str = "", memory: Memory = AS_NEW
+    folder: Path,
+    *lines: bytes,
+    size: tuple[int, int] = (80, 24),
+    label: str = "",
+    memory: Memory = AS_NEW,
+    settings: Config = DEFAULTS,
 ) -> AsyncIterator[Desk]:
     """The screen on a log of those lines, after the first look."""
     logs = write_logs(folder / "logs", {LOG: b"".join(lines)})
     coordinator = UpdateCoordinator(LocalFolders([logs]), folder / "store.db", prices=prices.load(), clock=NOON.timestamp)
     follower = Follower(coordinator, Watch(prices.load(), UTC_ZONE, figures_every_s=0))
-    asker = Asker(folder / "store.db", prices.load(), UTC_ZONE, folders=[str(logs)])
+    asker = Asker(folder / "store.db", prices.load(), UTC_ZONE, settings=settings, folders=[str(logs)])
     app = LiveScreen(follower, asker, label=label, memory=memory)
     try:
         async with app.run_test(size=size) as pilot:

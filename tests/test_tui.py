@@ -316,7 +316,7 @@ async def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "shown", "hidden"),
     [
-        ((80, 24), ("today", "5-hour window", "7 days", "tokens per minute", "requests"), ("models today", "engine")),
+        ((80, 24), ("today", "5 hours", "7 days", "tokens per minute", "requests"), ("models today", "engine")),
         ((80, 44), ("today", "requests", "models today", "engine"), ()),
         ((120, 30), ("today", "requests", "models today", "engine"), ()),
         ((160, 50), ("today", "cache write", "cache read", "models today", "engine"), ()),

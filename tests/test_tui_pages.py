@@ -44,7 +44,8 @@ def column(at_desk: Desk, words: str) -> list[str]:
         ("3", "sessions · all time · 3 · by newest"),
         ("4", "models · all time · 3 · by cost"),
         ("5", "days · dollars a day"),
-        ("6", "looks that found something"),
+        ("6", "limits and budgets"),
+        ("7", "looks that found something"),
         ("1", "requests"),
     ],
 )
@@ -64,7 +65,7 @@ async def test_digit_opens_a_tab(tmp_path: Path, key: str, words: str) -> None:
 async def test_tab_goes_round(tmp_path: Path) -> None:
     """Tab goes to the next one and Shift+Tab back, round the ends."""
     async with office(tmp_path) as at_desk:
-        for name in ("projects", "sessions", "models", "days", "looks", "live", "projects"):
+        for name in ("projects", "sessions", "models", "days", "limits", "looks", "live", "projects"):
             await at_desk.press("tab")
             assert at_desk.app._open == name
         await at_desk.press("shift+tab", "shift+tab")
@@ -312,7 +313,7 @@ async def test_engine_tab_has_the_latest_looks(tmp_path: Path) -> None:
     """A line a look that found something, newest first, with what it read and found."""
     async with office(tmp_path, size=WIDE) as at_desk:
         await at_desk.write(reply(9), reply(8))
-        await at_desk.press("6")
+        await at_desk.press("7")
         await at_desk.until(lambda: "looks that found something" in at_desk.text)
         first = next(line for line in at_desk.lines if "12:00:00.000" in line).split()
         assert (first[1], first[3]) == ("12:00:00.000", "1")

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from string import ascii_letters
@@ -20,6 +23,8 @@ from textual.strip import Strip
 
 from desk import NOON, UTC_ZONE, Desk, reply
 from logs import PRICES
+from tokentail import database, samples
+from tokentail.config import Budget, Config
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.explain.story import ReplyStory
 from tokentail.model import Live, Recent, Share
@@ -42,13 +47,31 @@ PAGES = (
     ("sessions", ("3", "s"), "by cost"),
     ("models", ("4",), "models · all time · 4"),
     ("days", ("5", "up"), "Wed 30 Sep 2026"),
-    ("engine", ("6",), "looks that found"),
+    ("limits", ("6",), "limits and budgets"),
+    ("engine", ("7",), "looks that found"),
     ("replies", ("3", "enter"), "replies · "),
     ("reply", ("1", "down", "enter"), "Reply m40"),
     ("line", ("o",), "counted"),
-    ("help", ("escape", "question_mark"), "1 to 6"),
+    ("help", ("escape", "question_mark"), "1 to 7"),
 )
 PROJECTS = (("harbor-api", "claude-opus-5"), ("lantern", "claude-haiku-4-5"), ("tidepool", "claude-sonnet-4-5"), ("quill", "claude-zeta-9"))
+
+
+SETTINGS = Config(budgets=(Budget("a day", "cost", "12"), Budget("opus", "tokens", "5000000", period="month", models=("*opus*",))))
+# What Claude Code said: how long before noon, of the limits of five hours and of seven days.
+SAID = ((50, 7.0, 60.0), (40, 14.0, 62.0), (30, 22.0, 64.0), (15, 38.0, 68.0), (4, 47.0, 70.0))
+
+
+def say(db: sqlite3.Connection) -> None:
+    """What the status line would have kept by noon."""
+    ends = (NOON + timedelta(hours=4), NOON + timedelta(days=2))
+    for minutes, five, seven in SAID:
+        at_ms = int((NOON - timedelta(minutes=minutes)).timestamp() * 1000)
+        readings = [
+            samples.Reading(kind, used, int(end.timestamp() * 1000))
+            for kind, used, end in zip(("five_hour", "seven_day"), (five, seven), ends, strict=True)
+        ]
+        samples.keep(db, samples.Heard("0c0ffee-harbor-api", five, tuple(readings)), at_ms)
 
 
 def logged() -> dict[str, list[bytes]]:
@@ -87,7 +110,7 @@ class Elsewhere(Asker):
     """Names the folder of the logs as a person's own: where the test runs is no part of a picture."""
 
     def __init__(self, store: Path, logs: Path) -> None:
-        super().__init__(store, PRICES, UTC_ZONE, folders=[str(logs)])
+        super().__init__(store, PRICES, UTC_ZONE, settings=SETTINGS, folders=[str(logs)])
         self._logs = str(logs)
 
     async def story(self, key: str, *, shows_lines: bool) -> ReplyStory | None:
@@ -114,6 +137,8 @@ def screen(folder: Path, memory: Memory) -> LiveScreen:
         update.metrics = update.metrics._replace(took_s=0.0021)
         update.live = Live(True, 0, "events", 0, RECENT)
         snapshots.append(watch.take(coordinator.db, update))
+    with closing(database.open_for_writing(store)) as db:
+        say(db)
     coordinator.close()
     return LiveScreen(Recorded(coordinator, snapshots), Elsewhere(store, logs), label="made-up data", memory=memory)
 
@@ -165,6 +190,7 @@ async def pictures(folder: Path, size: tuple[int, int], memory: Memory) -> list[
             for key in keys:
                 await at_desk.press(key)
                 await at_desk.until(lambda: at_desk.is_settled)
+            await at_desk.until(lambda: app._allowances is not None)
             await at_desk.until(lambda words=words: words in at_desk.text)  # type: ignore[misc]  # mypy cannot infer a lambda's default
             await pilot.pause(0.1)  # the footer comes a moment after all else
             found.append(pictured(app.screen._compositor.render_strips()))

@@ -152,7 +152,7 @@ def test_rows_are_painted_one_by_one(tmp_path: Path) -> None:
             screen.press(keys)
             screen.wait_for(words)
         screen.press(b"?")
-        screen.wait_for("1 to 6")
+        screen.wait_for("1 to 7")
         screen.press(b"qq")  # of the help, and of the screen
         assert screen.wait_for_end() == 0
 

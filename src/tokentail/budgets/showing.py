@@ -27,12 +27,12 @@ def budgets_text(standings: Sequence[Standing], *, width: int, style: Style) -> 
     grid = Grid(
         [Column("Budget", ALWAYS, [cut(each.budget.name, 40) for each in standings], style=BOLD, least=8)],
         [
-            Column("Measure", 60, [_MEASURES[each.budget.measure] for each in standings]),
-            Column("Period", 50, [_period(each) for each in standings]),
-            Column("Used", ALWAYS, [_value(each) for each in standings], right=True),
-            Column("Threshold", ALWAYS - 1, [_threshold(each) for each in standings], right=True),
+            Column("Measure", 60, [measure(each) for each in standings]),
+            Column("Period", 50, [period(each) for each in standings]),
+            Column("Used", ALWAYS, [value(each) for each in standings], right=True),
+            Column("Threshold", ALWAYS - 1, [threshold(each) for each in standings], right=True),
             Column("", 40, bars=[min(each.share or 0.0, 1.0) for each in standings], most=_BAR, least=6),
-            Column("State", ALWAYS, [_state(each) for each in standings]),
+            Column("State", ALWAYS, [state(each) for each in standings]),
         ],
     )
     return "".join(f"{line}\n" for line in draw(grid, width=width, style=style))
@@ -66,21 +66,30 @@ def _fields(standing: Standing, crossings: Mapping[str, Crossing]) -> dict[str, 
     }
 
 
-def _period(standing: Standing) -> str:
+def measure(standing: Standing) -> str:
+    """What is measured, in words."""
+    return _MEASURES[standing.budget.measure]
+
+
+def period(standing: Standing) -> str:
+    """In which time, in words."""
     return "last hour" if standing.period == "hour" else standing.period
 
 
-def _value(standing: Standing) -> str:
+def value(standing: Standing) -> str:
+    """What was used, without its unit."""
     bound = "≥ " if standing.is_lower_bound and standing.value is not None else ""
     return f"{bound}{number(standing.budget.measure, standing.value)}"
 
 
-def _threshold(standing: Standing) -> str:
+def threshold(standing: Standing) -> str:
+    """With its unit."""
     least = "at least " if standing.budget.measure == "cache_hit_rate" else ""
     return f"{least}{number(standing.budget.measure, float(standing.budget.threshold))} {UNITS[standing.budget.measure]}"
 
 
-def _state(standing: Standing) -> str:
+def state(standing: Standing) -> str:
+    """In a word or a percentage."""
     if standing.is_crossed:
         return "CROSSED"
     if standing.value is None:

@@ -39,7 +39,5 @@ def run(args: argparse.Namespace) -> int:
             return options.tell_problems(update.problems)
         from tokentail.tui.app import run_screen
 
-        settings = options.settings(args)
-        aliases, rounding = dict(settings.projects.aliases), settings.blocks.rounding
         with options.watching_budgets(args, price_list, is_quiet=True):
-            return run_screen(coordinator, price_list, options.zone(args), label="", aliases=aliases, rounding=rounding)
+            return run_screen(coordinator, price_list, options.zone(args), label="", settings=options.settings(args))

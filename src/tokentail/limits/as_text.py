@@ -13,6 +13,8 @@ from tokentail.reports import text
 NAMES = {"five_hour": "5 hours", "seven_day": "7 days", "seven_day_opus": "7 days, opus", "seven_day_sonnet": "7 days, sonnet"}
 _BAR, _INDENT, _NAME = 24, " " * 16, 24  # cells
 _MOST_SHARES = 5
+NO_WINDOW = "no window is running: the next reply opens one"
+NOTHING_SAID = "Claude Code has said nothing of the running windows: `tokentail statusline --install` keeps what it says."
 
 
 def limits_text(found: Sequence[Limit], now_ms: int, zone: ZoneInfo, style: text.Style, name: Callable[[str], str]) -> str:
@@ -21,7 +23,7 @@ def limits_text(found: Sequence[Limit], now_ms: int, zone: ZoneInfo, style: text
     for limit in found:
         lines += [*_limit(limit, now_ms, zone, style, name), ""]
     if all(limit.sample is None for limit in found):
-        lines += ["Claude Code has said nothing of the running windows: `tokentail statusline --install` keeps what it says.", ""]
+        lines += [NOTHING_SAID, ""]
     return "\n".join(lines)
 
 
@@ -37,33 +39,8 @@ def errors_text(errors: Sequence[Error]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _limit(limit: Limit, now_ms: int, zone: ZoneInfo, style: text.Style, name: Callable[[str], str]) -> Iterator[str]:
-    head = style(f"{NAMES[limit.kind]:<{len(_INDENT)}}", "1")
-    if limit.start_ms is None:
-        yield f"{head}no window is running: the next reply opens one"
-        return
-    yield f"{head}{_bar(limit.percent, style)}  {_standing(limit, now_ms)}"
-    yield f"{_INDENT}{_when(limit, now_ms, zone)}"
-    rate = limit.rate
-    a_percent = (
-        ""
-        if rate is None
-        else f"; a percent is about $ {rate.usd_per_percent:,.2f} (learnt from {_many(rate.windows, 'window', 'windows')})"
-    )
-    yield f"{_INDENT}$ {text.cost(limit.counts)} in {_many(limit.counts.replies, 'reply', 'replies')} on this machine{a_percent}"
-    yield from (f"{_INDENT}{line}" for line in _ahead(limit, now_ms, zone))
-    yield from (f"{_INDENT}  {line}" for line in _shares(limit, name))
-
-
-def _bar(percent: float | None, style: text.Style) -> str:
-    if percent is None:
-        return f"{'·' * _BAR}     ?"
-    filled = round(min(percent, 100) / 100 * _BAR)
-    colour = "31" if percent >= 90 else "33" if percent >= 75 else "32"
-    return f"{style('█' * filled, colour)}{'░' * (_BAR - filled)} {percent:>3.0f} %"
-
-
-def _standing(limit: Limit, now_ms: int) -> str:
+def standing(limit: Limit, now_ms: int) -> str:
+    """How sure the percentage is, in words."""
     sample = limit.sample
     if sample is None:
         return "estimate" if limit.percent is not None else "estimate (nobody has said what a percent is)"
@@ -74,20 +51,43 @@ def _standing(limit: Limit, now_ms: int) -> str:
     return f"stale: {sample.used_percent:.0f} % {age} ago{since}"
 
 
-def _when(limit: Limit, now_ms: int, zone: ZoneInfo) -> str:
+def facts(limit: Limit, now_ms: int, zone: ZoneInfo) -> Iterator[str]:
+    """Of a running window, a line each: from when to when it is, what was used in it, and where that leads."""
     assert limit.start_ms is not None
     if limit.end_ms is None:
-        return "the last 7 days; nobody has said when the week begins anew"
-    return f"from {_clock(limit.start_ms, now_ms, zone)} to {_clock(limit.end_ms, now_ms, zone)}, in {text.duration(limit.end_ms - now_ms)}"
+        yield "the last 7 days; nobody has said when the week begins anew"
+    else:
+        start, end = (_clock(at_ms, now_ms, zone) for at_ms in (limit.start_ms, limit.end_ms))
+        yield f"from {start} to {end}, in {text.duration(limit.end_ms - now_ms)}"
+    rate = limit.rate
+    a_percent = (
+        ""
+        if rate is None
+        else f"; a percent is about $ {rate.usd_per_percent:,.2f} (learnt from {_many(rate.windows, 'window', 'windows')})"
+    )
+    yield f"$ {text.cost(limit.counts)} in {_many(limit.counts.replies, 'reply', 'replies')} on this machine{a_percent}"
+    if (coming := limit.forecast) is not None:
+        expected = f"$ {coming.cost_usd:,.2f}" if coming.percent is None else f"{coming.percent:.0f} %, $ {coming.cost_usd:,.2f}"
+        full = "" if coming.full_ms is None else f"; if it goes on, 100 % at {_clock(coming.full_ms, now_ms, zone)}"
+        yield f"now $ {coming.usd_per_hour:,.2f} an hour; expected at the end: {expected}{full}"
 
 
-def _ahead(limit: Limit, now_ms: int, zone: ZoneInfo) -> Iterator[str]:
-    coming = limit.forecast
-    if coming is None:
+def _limit(limit: Limit, now_ms: int, zone: ZoneInfo, style: text.Style, name: Callable[[str], str]) -> Iterator[str]:
+    head = style(f"{NAMES[limit.kind]:<{len(_INDENT)}}", "1")
+    if limit.start_ms is None:
+        yield f"{head}{NO_WINDOW}"
         return
-    expected = f"$ {coming.cost_usd:,.2f}" if coming.percent is None else f"{coming.percent:.0f} %, $ {coming.cost_usd:,.2f}"
-    full = "" if coming.full_ms is None else f"; if it goes on, 100 % at {_clock(coming.full_ms, now_ms, zone)}"
-    yield f"now $ {coming.usd_per_hour:,.2f} an hour; expected at the end: {expected}{full}"
+    yield f"{head}{_bar(limit.percent, style)}  {standing(limit, now_ms)}"
+    yield from (f"{_INDENT}{line}" for line in facts(limit, now_ms, zone))
+    yield from (f"{_INDENT}  {line}" for line in _shares(limit, name))
+
+
+def _bar(percent: float | None, style: text.Style) -> str:
+    if percent is None:
+        return f"{'·' * _BAR}     ?"
+    filled = round(min(percent, 100) / 100 * _BAR)
+    colour = "31" if percent >= 90 else "33" if percent >= 75 else "32"
+    return f"{style('█' * filled, colour)}{'░' * (_BAR - filled)} {percent:>3.0f} %"
 
 
 def _shares(limit: Limit, name: Callable[[str], str]) -> Iterator[str]:

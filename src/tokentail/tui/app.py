@@ -8,7 +8,8 @@ import contextvars
 import gc
 import os
 import signal
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -21,14 +22,16 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
-from tokentail.config import Rounding
+from tokentail import periods
+from tokentail.config import Config
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.errors import StoreError
+from tokentail.errors import StoreError, TokentailError
 from tokentail.prices import PriceList
 from tokentail.reports import text
 from tokentail.tui import palette, theme
-from tokentail.tui.asker import Asker
-from tokentail.tui.cards import FiveHours, Today, Week
+from tokentail.tui.allowances import Allowances, LimitsPage, on_cards
+from tokentail.tui.asker import AS_NEW, Asker
+from tokentail.tui.cards import Card, FiveHours, Today, Week
 from tokentail.tui.chart import WINDOWS, Chart
 from tokentail.tui.days import Days
 from tokentail.tui.drill import Deeper, RepliesScreen, ReplyScreen, SessionsScreen, sessions_of_day
@@ -41,10 +44,11 @@ from tokentail.tui.lists import MODELS, PROJECTS, SESSIONS, ReportList
 from tokentail.tui.looks import History, Looks
 from tokentail.tui.memory import Memory, remember, remembered
 from tokentail.tui.panels import Engine, Models, Notice, Panel, TitleBar
-from tokentail.tui.snapshot import Snapshot, Watch
+from tokentail.tui.snapshot import Figures, Snapshot, Watch
 from tokentail.tui.table import Table
 from tokentail.tui.tabs import TABS, TabBar
 
+ALLOWANCES_EVERY_S = 10.0
 _BAR_CELLS = 24
 _LISTS = {kind.report: kind for kind in (PROJECTS, SESSIONS, MODELS)}
 
@@ -55,16 +59,13 @@ def run_screen(
     zone: ZoneInfo,
     *,
     label: str,
-    aliases: Mapping[str, str] | None = None,
-    rounding: Rounding = "hour",
+    settings: Config = AS_NEW,
 ) -> int:
     """
     Show the live screen until the person leaves it.
 
     Args:
         label: what the numbers are, where they are not the person's own.
-        aliases: names to show for projects, by slug or folder.
-        rounding: of a five-hour window's start.
 
     Raises:
         TokentailError: the logs or the store could not be read any longer.
@@ -72,8 +73,9 @@ def run_screen(
     gc.enable()
     home = coordinator.store_path.parent
     memory = remembered(home)
-    follower = Follower(coordinator, Watch(prices, zone, aliases=aliases or {}, rounding=rounding))
-    asker = Asker(coordinator.store_path, prices, zone, aliases=aliases, folders=coordinator.source.names)
+    watch = Watch(prices, zone, aliases=dict(settings.projects.aliases), rounding=settings.blocks.rounding)
+    follower = Follower(coordinator, watch)
+    asker = Asker(coordinator.store_path, prices, zone, settings=settings, folders=coordinator.source.names)
     colours = theme.BY_NAME.get(memory.theme) or theme.suits(os.environ)
     app = LiveScreen(follower, asker, label=label, memory=memory._replace(theme=colours.name))
     try:
@@ -127,6 +129,9 @@ class LiveScreen(App[None]):
         self._history = History()
         self._open, self._page = "live", Widget()
         self._is_back_in_time = False  # a person has left the newest requests
+        self._allowances: Allowances | None = None
+        self._allowances_due = 0.0
+        self._asked_for: Figures | None = None  # what was shown when allowances were asked for
 
     def get_driver_class(self) -> type[Driver]:
         usual = super().get_driver_class()
@@ -148,7 +153,7 @@ class LiveScreen(App[None]):
         yield TabBar()
         with Horizontal(id="cards"):
             yield Today("today", "today")
-            yield FiveHours("window", "5-hour window", self._zone)
+            yield FiveHours("window", "5 hours", self._zone)
             yield Week("week", "7 days")
         with Container(id="live", classes="page"):
             with Vertical(id="main"):
@@ -236,7 +241,7 @@ class LiveScreen(App[None]):
         if name in _LISTS:
             page: Widget = ReportList(_LISTS[name], self._asker, order=dict(self.memory.orders).get(name, ""))
         else:
-            page = Days(self._asker) if name == "days" else Looks(self._history)
+            page = Days(self._asker) if name == "days" else LimitsPage(self._zone) if name == "limits" else Looks(self._history)
         page.add_class("page")
         return page
 
@@ -354,6 +359,26 @@ class LiveScreen(App[None]):
         self._history.add(snapshot)
         self._feed.show(snapshot)
         self._show()
+        self._want_allowances(snapshot)
+
+    def _want_allowances(self, snapshot: Snapshot) -> None:
+        """How far limits and budgets are used, when something was used, but not with each reply."""
+        if time.monotonic() >= self._allowances_due and snapshot.figures is not self._asked_for:
+            self._allowances_due, self._asked_for = time.monotonic() + ALLOWANCES_EVERY_S, snapshot.figures
+            self._ask_allowances(periods.at_ms(snapshot.at))
+
+    @work(group="allowances", exclusive=True)
+    async def _ask_allowances(self, now_ms: int) -> None:
+        try:
+            self._allowances = await self._asker.allowances(now_ms)
+        except TokentailError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        gauges = on_cards(self._allowances, self._zone)
+        self.screen_stack[0].set_class(bool(gauges), "-gauged")
+        for card in self.query(Card):
+            card.gauge(gauges.get(card.id or ""))
+        self._show()
 
     def _show(self) -> None:
         snapshot = self._snapshot
@@ -386,6 +411,8 @@ class LiveScreen(App[None]):
             self.screen.look(snapshot)
         elif isinstance(self._page, ReportList | Days | Looks):
             self._page.look(snapshot)
+        elif isinstance(self._page, LimitsPage) and self._allowances is not None:
+            self._page.allow(self._allowances)
 
     def _show_around(self, snapshot: Snapshot) -> None:
         self._chart.show(snapshot.figures.minutes)

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from tokentail import database, periods, queries, usage
+from tokentail.budgets.measuring import standings
+from tokentail.config import Config
 from tokentail.errors import StoreError
+from tokentail.limits import limits, past
 from tokentail.model import Reply, Report
 from tokentail.prices import PriceList
 from tokentail.projects import Projects
 from tokentail.reports.build import build
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
+from tokentail.tui.allowances import Allowances
 from tokentail.tui.feed import names
 from tokentail.tui.snapshot import FeedRow, feed_row
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from tokentail.explain.story import ReplyStory
 
 PAGE_ROWS = 200
+AS_NEW = Config()
 Answer = TypeVar("Answer")
 
 
@@ -36,6 +41,13 @@ class Older(NamedTuple):
     are_all: bool  # there are none before them
 
 
+class Steady(NamedTuple):
+    """How much of a pace remains, as the past says it, by limit."""
+
+    day: int  # since 1970, on which that was asked
+    parts: Mapping[str, float]
+
+
 class Asker:
     """
     Answers one question after the other.
@@ -44,11 +56,13 @@ class Asker:
     """
 
     def __init__(
-        self, store_path: Path, prices: PriceList, zone: ZoneInfo, *, aliases: Mapping[str, str] | None = None, folders: Sequence[str] = ()
+        self, store_path: Path, prices: PriceList, zone: ZoneInfo, *, settings: Config = AS_NEW, folders: Sequence[str] = ()
     ) -> None:
         """`folders` are those of the logs, which are read where a person wants to see a line."""
-        self._path, self._prices, self._aliases, self._folders = store_path, prices, aliases or {}, folders
+        self._path, self._prices, self._settings, self._folders = store_path, prices, settings, folders
+        self._aliases = dict(settings.projects.aliases)
         self.zone = zone
+        self._steady = Steady(-1, {})
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="asker")
         self._asked: sqlite3.Connection | None = None
 
@@ -96,6 +110,18 @@ class Asker:
 
         def question(db: sqlite3.Connection) -> Report:
             return build(request, Stored(db, self._prices), Context(self._prices, now_ms, aliases=self._aliases))
+
+        return await self._ask(question)
+
+    async def allowances(self, now_ms: int) -> Allowances:
+        """How far limits and budgets are used."""
+
+        def question(db: sqlite3.Connection) -> Allowances:
+            rounding = self._settings.blocks.rounding
+            if self._steady.day != now_ms // periods.DAY_MS:  # it takes longer than all the rest, and hardly changes
+                self._steady = Steady(now_ms // periods.DAY_MS, past.steadiness(db, self._prices, now_ms, rounding=rounding))
+            found = limits(db, self._prices, now_ms, rounding=rounding, steadiness=self._steady.parts)
+            return Allowances(now_ms, found, tuple(standings(db, self._settings, self._prices, self.zone, now_ms)), self._projects(db))
 
         return await self._ask(question)
 

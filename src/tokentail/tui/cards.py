@@ -11,6 +11,7 @@ from tokentail.model import Counts
 from tokentail.reports import text
 from tokentail.reports.blocks import BLOCK_MS
 from tokentail.tui import chart, words
+from tokentail.tui.allowances import Gauge, gauge_line
 from tokentail.tui.panels import MUTED, Panel, ends
 from tokentail.tui.snapshot import OpenWindow, Snapshot
 
@@ -19,7 +20,27 @@ _FORECAST_TIME_FROM = 30  # cells
 
 
 class Card(Panel):
-    """Three lines about a stretch of time: cost, tokens and replies."""
+    """Three lines about a stretch of time, and a fourth where a limit or a budget ends it."""
+
+    def __init__(self, id: str, title: str) -> None:
+        super().__init__(id, title)
+        self._name = title
+        self._gauge: Gauge | None = None
+
+    def gauge(self, gauge: Gauge | None) -> None:
+        """How far what limits it is used."""
+        if gauge != self._gauge:
+            self._gauge = gauge
+            self.border_title = f"{self._name} · {gauge.standing}" if gauge and gauge.standing else self._name
+            self.refresh()
+
+    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+        lines = self.figures(snapshot, width)
+        return [*lines, gauge_line(self._gauge, width)] if self._gauge and height > len(lines) else lines
+
+    def figures(self, snapshot: Snapshot, width: int) -> list[Content]:
+        """The lines about what was used."""
+        raise NotImplementedError
 
     def lines(self, counts: Counts, width: int, *, aside: str = "") -> list[Content]:
         prompt = counts.total_tokens - counts.output_tokens
@@ -33,17 +54,17 @@ class Card(Panel):
 
 
 class Today(Card):
-    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+    def figures(self, snapshot: Snapshot, width: int) -> list[Content]:
         return self.lines(snapshot.figures.overview.today, width)
 
 
 class Week(Card):
-    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+    def figures(self, snapshot: Snapshot, width: int) -> list[Content]:
         overview = snapshot.figures.overview
         return self.lines(overview.week, width, aside=chart.history(overview.week_usd) if any(overview.week_usd) else "")
 
 
-class FiveHours(Panel):
+class FiveHours(Card):
     """The running window: what it costs, how much of its time is over, how fast it is used and where that leads."""
 
     def __init__(self, id: str, title: str, zone: ZoneInfo) -> None:
@@ -53,7 +74,7 @@ class FiveHours(Panel):
     def differs(self, before: Snapshot, now: Snapshot) -> bool:
         return super().differs(before, now) or f"{before.at:%H:%M}" != f"{now.at:%H:%M}"
 
-    def draw(self, snapshot: Snapshot, width: int, height: int) -> list[Content]:
+    def figures(self, snapshot: Snapshot, width: int) -> list[Content]:
         window = snapshot.figures.window
         if window is None:
             return [Content.styled(line, MUTED) for line in ("no window is open:", "nothing was used", "for five hours")]

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 _MEANING_CELLS = 52
 _KEYS = (
-    ("1 to 6  Tab", "live, projects, sessions, models, days, engine"),
+    ("1 to 7  Tab", "live, projects, sessions, models, days, limits and budgets, engine"),
     ("↑ ↓ PgUp PgDn", "choose a row; in the requests on into older ones, Home goes back to the newest"),
     ("Enter", "what a row is made of: sessions, replies, the explanation of a reply; Esc goes back"),
     ("/", "only rows with these words in a name or an id; Enter keeps it, Esc ends it"),
@@ -29,7 +29,8 @@ _KEYS = (
     ("q", "leave"),
 )
 _MARKS = (
-    ("5-hour window", "the line is its time; → what it comes to if it goes on like that"),
+    ("5 hours", "the upper line is the window's time; → what it comes to if it goes on like that"),
+    ("limit  budget", "how far it is used; ~ is an estimate, full when it would be reached at this pace"),
     ("↳", "a reply to a subagent"),
     ("+ ↑ ~", "a reply that is new, has grown, was corrected; bold: just now"),
     ("≥", "a lower bound: the final output is not in the log, or a part has no price"),

@@ -23,7 +23,8 @@ TABS = (
     Tab("3", "sessions", "Sessions"),
     Tab("4", "models", "Models"),
     Tab("5", "days", "Days"),
-    Tab("6", "looks", "Engine"),
+    Tab("6", "limits", "Limits"),
+    Tab("7", "looks", "Engine"),
 )
 
 
