@@ -38,10 +38,13 @@ def show(*, zone: ZoneInfo, rate_per_s: float, on_terminal: bool) -> int:
                 seen = overview(coordinator.db, price_list, zone, update.started_at_ms)
                 sys.stdout.write(overview_text(seen, update, zone, Style.of(sys.stdout, os.environ)))
                 return 0
-            from tokentail.tui.app import run_screen  # a report does without Textual
+            from tokentail.demo import said  # a report does without, and without Textual
+            from tokentail.tui.app import run_screen
 
             with _writing(root, rate_per_s):
-                return run_screen(coordinator, price_list, zone, label=LABEL)
+                coordinator.check_for_updates()
+                said.say(coordinator.db, price_list, int(time.time() * 1000))
+                return run_screen(coordinator, price_list, zone, label=LABEL, settings=said.SETTINGS)
 
 
 def write_only(folder: Path) -> int:
