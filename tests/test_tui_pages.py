@@ -167,6 +167,32 @@ async def test_from_a_model_to_its_sessions(tmp_path: Path) -> None:
         assert column(at_desk, "app web api") == ["api"]
 
 
+async def test_sum_of_a_session_and_of_a_day_is_explained(tmp_path: Path) -> None:
+    """`e` takes a session's or a day's sum apart; the text can be searched, and Esc leads back."""
+    async with office(tmp_path) as at_desk:
+        await at_desk.press("2")
+        await at_desk.until(lambda: column(at_desk, "app web api") == ["api", "web", "app"])
+        await at_desk.press("down", "enter")
+        await at_desk.until(lambda: "sessions · all time · 1" in at_desk.text)
+        await at_desk.press("enter")
+        await at_desk.until(lambda: "replies · 3" in at_desk.text)
+        await at_desk.press("e")
+        await at_desk.until(lambda: "Session s2" in at_desk.text)
+        assert at_desk.lines[0].strip() == "projects › web › session s2 › explained"
+        await at_desk.press("slash", *"Total", "enter")
+        await at_desk.until(lambda: "1 of 1 · n N" in at_desk.text)
+        await at_desk.press("escape", "escape")
+        await at_desk.until(lambda: "replies · 3" in at_desk.text)
+
+        await at_desk.press("5")
+        await at_desk.until(lambda: "Thu 01 Oct 2026" in at_desk.text)
+        await at_desk.press("up", "e")
+        assert "nothing was used on this day" in at_desk.text
+        await at_desk.press("down", "e")
+        await at_desk.until(lambda: "Day 2026-10-01" in at_desk.text)
+        assert at_desk.lines[0].strip() == "days › Thu 01 Oct 2026 › explained"
+
+
 async def test_tab_leaves_the_depths(tmp_path: Path) -> None:
     """Another tab is one key away, however deep one is."""
     async with office(tmp_path) as at_desk:

@@ -10,7 +10,7 @@ import os
 import random
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 from string import ascii_letters
@@ -26,7 +26,7 @@ from logs import PRICES
 from tokentail import database, samples
 from tokentail.config import Budget, Config
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.explain.story import ReplyStory
+from tokentail.explain.story import ReplyStory, SumStory
 from tokentail.model import Live, Recent, Share
 from tokentail.sources import LocalFolders
 from tokentail.tui.app import LiveScreen
@@ -50,7 +50,8 @@ PAGES = (
     ("limits", ("6",), "limits and budgets"),
     ("engine", ("7",), "looks that found"),
     ("replies", ("3", "enter"), "replies · "),
-    ("reply", ("1", "down", "enter"), "Reply m40"),
+    ("sum", ("e",), "Session "),
+    ("reply", ("escape", "1", "down", "enter"), "Reply m40"),
     ("line", ("o",), "counted"),
     ("help", ("escape", "question_mark"), "1 to 7"),
 )
@@ -116,6 +117,13 @@ class Elsewhere(Asker):
     async def story(self, key: str, *, shows_lines: bool) -> ReplyStory | None:
         told = await super().story(key, shows_lines=shows_lines)
         assert told is not None
+        return self._moved(told)
+
+    async def sum_story(self, what: str | date) -> SumStory:
+        told = await super().sum_story(what)
+        return told._replace(replies=tuple(map(self._moved, told.replies)))
+
+    def _moved(self, told: ReplyStory) -> ReplyStory:
         lines = (each._replace(spot=each.spot._replace(path=each.spot.path.replace(self._logs, "/logs"))) for each in told.lines)
         return told._replace(lines=tuple(lines))
 

@@ -34,7 +34,7 @@ from tokentail.tui.asker import AS_NEW, Asker
 from tokentail.tui.cards import Card, FiveHours, Today, Week
 from tokentail.tui.chart import WINDOWS, Chart
 from tokentail.tui.days import Days
-from tokentail.tui.drill import Deeper, RepliesScreen, ReplyScreen, SessionsScreen, sessions_of_day
+from tokentail.tui.drill import Deeper, RepliesScreen, ReplyScreen, SessionsScreen, explained_day, sessions_of_day
 from tokentail.tui.feed import Feed
 from tokentail.tui.feed_view import FeedView
 from tokentail.tui.filtered import Filtered
@@ -268,7 +268,7 @@ class LiveScreen(App[None]):
                 self._go_down(RepliesScreen((*trail, f"session {row.key[:8]}"), self._asker, row.key))
 
     def on_days_wanted(self, message: Days.Wanted) -> None:
-        self._go_down(sessions_of_day(message.day, self._asker))
+        self._go_down(explained_day(message.day, self._asker) if message.explained else sessions_of_day(message.day, self._asker))
 
     def on_table_opened(self, message: Table.Opened) -> None:
         if message.table is self._feed_view:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
@@ -27,7 +28,8 @@ from tokentail.tui.feed import names
 from tokentail.tui.snapshot import FeedRow, feed_row
 
 if TYPE_CHECKING:
-    from tokentail.explain.story import ReplyStory
+    from tokentail.explain import telling
+    from tokentail.explain.story import ReplyStory, SumStory
 
 PAGE_ROWS = 200
 AS_NEW = Config()
@@ -95,13 +97,20 @@ class Asker:
         """Where a reply's counts come from; with the lines themselves, which are content. None: the reply is gone."""
 
         def question(db: sqlite3.Connection) -> ReplyStory | None:
-            if not queries.replies_by_key(db, [key]):
-                return None
             from tokentail.explain import telling  # seldom wanted
-            from tokentail.sources import LocalFolders
 
-            logs = LocalFolders([Path(folder) for folder in self._folders])  # one thread's own
-            return telling.of_reply(db, key, telling.Context(self._prices, self.zone, logs, self._projects(db), shows_lines=shows_lines))
+            return telling.of_reply(db, key, self._telling(db, shows_lines)) if queries.replies_by_key(db, [key]) else None
+
+        return await self._ask(question)
+
+    async def sum_story(self, what: str | date) -> SumStory:
+        """Where the sum of a session or a day comes from."""
+
+        def question(db: sqlite3.Connection) -> SumStory:
+            from tokentail.explain import telling  # as above
+
+            context = self._telling(db, False)
+            return telling.of_session(db, what, context) if isinstance(what, str) else telling.of_days(db, what, what, context)
 
         return await self._ask(question)
 
@@ -138,6 +147,13 @@ class Asker:
             raise StoreError(f"cannot read the store {self._path}: {error} (`tokentail verify` compares it with the logs)") from error
         finally:
             self._asked = None
+
+    def _telling(self, db: sqlite3.Connection, shows_lines: bool) -> telling.Context:
+        from tokentail.explain import telling
+        from tokentail.sources import LocalFolders
+
+        logs = LocalFolders([Path(folder) for folder in self._folders])  # one thread's own
+        return telling.Context(self._prices, self.zone, logs, self._projects(db), shows_lines=shows_lines)
 
     def _projects(self, db: sqlite3.Connection) -> Projects:
         return Projects(queries.project_folders(db), self._aliases)

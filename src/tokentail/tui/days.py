@@ -44,11 +44,11 @@ class Days(Vertical):
     """The calendar, and the chosen day below it."""
 
     class Wanted(Message):
-        """A person wants to see the sessions of a day."""
+        """A person wants to see the sessions of a day, or where its sum comes from."""
 
-        def __init__(self, day: date) -> None:
+        def __init__(self, day: date, *, explained: bool) -> None:
             super().__init__()
-            self.day = day
+            self.day, self.explained = day, explained
 
     def __init__(self, asker: Asker) -> None:
         super().__init__(id="days", classes="framed")
@@ -70,7 +70,7 @@ class Days(Vertical):
         self.query_one(DayDetail).show(message.day, message.row)
 
     def on_calendar_opened(self, message: Calendar.Opened) -> None:
-        self.post_message(self.Wanted(message.day))
+        self.post_message(self.Wanted(message.day, explained=message.explained))
 
     @work(group="days", exclusive=True)
     async def _ask(self, today: date, now_ms: int) -> None:
@@ -98,6 +98,7 @@ class Calendar(Widget, can_focus=True):
         Binding("home", "first", "First day", show=False),
         Binding("end", "today", "Today", show=False),
         Binding("enter", "open", "Sessions", key_display="↵"),
+        Binding("e", "explain", "Explain"),
     ]
     day: reactive[date] = reactive(periods.EPOCH)
 
@@ -107,9 +108,9 @@ class Calendar(Widget, can_focus=True):
             self.day, self.row = day, row
 
     class Opened(Message):
-        def __init__(self, day: date) -> None:
+        def __init__(self, day: date, *, explained: bool = False) -> None:
             super().__init__()
-            self.day = day
+            self.day, self.explained = day, explained
 
     def __init__(self) -> None:
         super().__init__(id="calendar")
@@ -144,6 +145,10 @@ class Calendar(Widget, can_focus=True):
     def action_open(self) -> None:
         if self.day in self._rows:
             self.post_message(self.Opened(self.day))
+
+    def action_explain(self) -> None:
+        if self.day in self._rows:
+            self.post_message(self.Opened(self.day, explained=True))
 
     def on_click(self, event: events.Click) -> None:
         first, pitch = self._first(), self._pitch()

@@ -26,7 +26,9 @@ from tokentail.tui.snapshot import FeedRow, Figures, Snapshot
 from tokentail.tui.table import Column, Table
 
 if TYPE_CHECKING:
-    from tokentail.explain.story import ReplyStory
+    from textual.worker import Worker
+
+    from tokentail.explain.story import ReplyStory, SumStory
 
 _READ_CELLS = 100  # an explanation is not wider
 _GONE = {
@@ -80,6 +82,8 @@ class SessionsScreen(Deeper):
 class RepliesScreen(Deeper):
     """The replies of a session."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "explain", "Explain")]
+
     def __init__(self, trail: tuple[str, ...], asker: Asker, session: str) -> None:
         super().__init__(trail, asker)
         self._session = session
@@ -101,6 +105,10 @@ class RepliesScreen(Deeper):
         if snapshot.figures is not self._figures and self.is_mounted:
             self._figures = snapshot.figures
             self._ask()
+
+    def action_explain(self) -> None:
+        """What the session's sum comes from."""
+        self.app.push_screen(SumScreen(self.trail, self._asker, self._session))
 
     def on_filtered_said(self, message: Filtered.Said) -> None:
         message.stop()
@@ -126,49 +134,25 @@ class RepliesScreen(Deeper):
         self._list.entitle(f"replies · {len(found):,}" + (f" of {len(self._rows):,}" if said else ""))
 
 
-class ReplyScreen(Deeper):
-    """Where a reply's counts come from and, when a person asks for it, its lines as they stand in the log."""
+class TextScreen(Deeper):
+    """A text to read and to search in."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("o", "original", "Original line"),
-        Binding("f", "form", "As logged"),
-        Binding("left", "line(-1)", "Line before", show=False),
-        Binding("right", "line(1)", "Next line", show=False),
-        Binding("slash", "search", "Search", key_display="/"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search", "Search", key_display="/")]
 
-    def __init__(self, trail: tuple[str, ...], asker: Asker, key: str) -> None:
+    def __init__(self, trail: tuple[str, ...], asker: Asker, id: str) -> None:
         super().__init__(trail, asker)
-        self._key = key
-        self._story: ReplyStory | None = None
-        self._shows_line = False
-        self._is_laid_out = True
-        self._number = 0  # of the line
+        self._reader = Reader(id)
 
     def compose(self) -> ComposeResult:
         yield Trail(self.trail)
-        self._reader = Reader("reply")
         self._reader.add_class("framed")
         yield self._reader
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         self._reader.focus()
-        self._reader.border_title = "explanation"
+        self._entitle()
         self._ask()
-
-    def action_original(self) -> None:
-        self._shows_line = not self._shows_line
-        self._ask()
-
-    def action_form(self) -> None:
-        self._is_laid_out = not self._is_laid_out
-        self._show()
-
-    def action_line(self, step: int) -> None:
-        if self._shows_line and self._story is not None:
-            self._number = (self._number + step) % len(self._story.lines)
-            self._show()
 
     async def action_search(self) -> None:
         line = next(iter(self.query(Input)), None)
@@ -195,6 +179,73 @@ class ReplyScreen(Deeper):
     def on_input_submitted(self) -> None:
         self._reader.focus()
 
+    def _ask(self) -> Worker[None]:
+        """Ask the store for the text."""
+        raise NotImplementedError
+
+    def _title(self) -> str:
+        return "explanation"
+
+    def _entitle(self) -> None:
+        here, found = self._reader.found
+        self._reader.border_title = self._title()
+        self._reader.border_subtitle = f"{here} of {found} · n N" if found else ""
+
+    def _explain(self, story: ReplyStory | SumStory) -> None:
+        from tokentail.explain.as_text import story_text  # seldom wanted
+
+        said = story_text(story, zone=self._asker.zone, width=min(self._reader.size.width - 4, _READ_CELLS), style=text.Style(False))
+        self._reader.show([text.safe(line) for line in said.splitlines()])
+
+
+class SumScreen(TextScreen):
+    """Where the sum of a session or of a day comes from."""
+
+    def __init__(self, trail: tuple[str, ...], asker: Asker, what: str | date) -> None:
+        super().__init__((*trail, "explained"), asker, "sum")
+        self._what = what
+
+    @work(group="story", exclusive=True)
+    async def _ask(self) -> None:
+        self._reader.show(["Asking the store …"])
+        try:
+            self._explain(await self._asker.sum_story(self._what))
+        except TokentailError as error:
+            self._reader.show([str(error)])
+        self._entitle()
+
+
+class ReplyScreen(TextScreen):
+    """Where a reply's counts come from and, when a person asks for it, its lines as they stand in the log."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "original", "Original line"),
+        Binding("f", "form", "As logged"),
+        Binding("left", "line(-1)", "Line before", show=False),
+        Binding("right", "line(1)", "Next line", show=False),
+    ]
+
+    def __init__(self, trail: tuple[str, ...], asker: Asker, key: str) -> None:
+        super().__init__(trail, asker, "reply")
+        self._key = key
+        self._story: ReplyStory | None = None
+        self._shows_line = False
+        self._is_laid_out = True
+        self._number = 0  # of the line
+
+    def action_original(self) -> None:
+        self._shows_line = not self._shows_line
+        self._ask()
+
+    def action_form(self) -> None:
+        self._is_laid_out = not self._is_laid_out
+        self._show()
+
+    def action_line(self, step: int) -> None:
+        if self._shows_line and self._story is not None:
+            self._number = (self._number + step) % len(self._story.lines)
+            self._show()
+
     @work(group="story", exclusive=True)
     async def _ask(self) -> None:
         try:
@@ -212,14 +263,8 @@ class ReplyScreen(Deeper):
         elif self._shows_line:
             self._reader.show(self._line_of(story))
         else:
-            self._reader.show(self._explained(story))
+            self._explain(story)
         self._entitle()
-
-    def _explained(self, story: ReplyStory) -> list[str]:
-        from tokentail.explain.as_text import story_text  # seldom wanted
-
-        said = story_text(story, zone=self._asker.zone, width=min(self._reader.size.width - 4, _READ_CELLS), style=text.Style(False))
-        return [text.safe(line) for line in said.splitlines()]
 
     def _line_of(self, story: ReplyStory) -> list[str]:
         """A line of the log: where it stands, then what it says."""
@@ -230,17 +275,18 @@ class ReplyScreen(Deeper):
         form = original.laid_out if self._is_laid_out else original.as_logged
         return [*place, *form(line.original)]
 
-    def _entitle(self) -> None:
-        here, found = self._reader.found
-        title = "explanation"
+    def _title(self) -> str:
         if self._shows_line and self._story is not None:
-            title = f"line {self._number + 1} of {len(self._story.lines)} · {self._story.lines[self._number].role}"
-        self._reader.border_title = title
-        self._reader.border_subtitle = f"{here} of {found} · n N" if found else ""
+            return f"line {self._number + 1} of {len(self._story.lines)} · {self._story.lines[self._number].role}"
+        return super()._title()
 
 
 def sessions_of_day(day: date, asker: Asker) -> SessionsScreen:
     return SessionsScreen(("days", f"{day:%a %d %b %Y}"), asker, Request("sessions", asker.zone, since=day, until=day))
+
+
+def explained_day(day: date, asker: Asker) -> SumScreen:
+    return SumScreen(("days", f"{day:%a %d %b %Y}"), asker, day)
 
 
 def _columns(width: int) -> tuple[Column[FeedRow], ...]:

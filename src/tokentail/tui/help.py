@@ -17,6 +17,7 @@ _KEYS = (
     ("1 to 7  Tab", "live, projects, sessions, models, days, limits and budgets, engine"),
     ("↑ ↓ PgUp PgDn", "choose a row; in the requests on into older ones, Home goes back to the newest"),
     ("Enter", "what a row is made of: sessions, replies, the explanation of a reply; Esc goes back"),
+    ("e", "of a session or a day: where its sum comes from"),
     ("/", "only rows with these words in a name or an id; Enter keeps it, Esc ends it"),
     ("s  t", "order of a list; of all time, 30 days, 7 days, today. A click on a title orders, too"),
     ("p  space", "hold the requests still, catch up: nothing is lost"),
