@@ -152,6 +152,31 @@ def test_a_test_tells_whether_or_not_it_is_crossed(home: Home) -> None:
     assert home.run("--test", "huor")[0] == 2
 
 
+def test_a_limit_is_checked_by_what_the_status_line_heard(home: Home) -> None:
+    """Until it did, a check says why the budget tells nothing; then it is crossed, and all who are told hear who says so."""
+    told = f"command = ['sh', '-c', 'cat > {home.said}']\n"
+    (home.folder / "config.toml").write_text(f'[budgets.plan]\nmeasure = "limit"\nthreshold = 80\n{told}')
+    code, out, err = home.run("--check")
+    assert (code, err) == (
+        0,
+        "tokentail: budget plan: nobody has said how far the limit of 5 hours is used (`tokentail statusline --install` keeps it)\n",
+    )
+    assert out.splitlines()[1].endswith("unknown")
+    resets_s = int(datetime.now(UTC).timestamp()) // 3600 * 3600 + 7200
+    limits = {"five_hour": {"used_percentage": 81.5, "resets_at": resets_s}}
+    said = {"session_id": "s1", "cost": {"total_cost_usd": 0.5}, "rate_limits": limits}
+    subprocess.run(
+        [sys.executable, "-m", "tokentail", "statusline", "--source", str(home.logs)], input=json.dumps(said).encode(), check=True
+    )
+    code, out, err = home.run("--check")
+    start = datetime.fromtimestamp(resets_s - 5 * 3600, UTC)
+    message = f"81.5 of 80.0 % of the limit in the 5 hours from {start:%Y-%m-%d %H:%M} (official)"
+    assert (code, err) == (3, f"tokentail: budget plan is crossed: {message}\n")
+    assert out.splitlines()[1].endswith("CROSSED (official)")
+    heard = json.loads(home.said.read_text())
+    assert (heard["message"], heard["standing"], heard["age_seconds"]) == (f"budget plan: {message}", "official", None)
+
+
 def test_an_address_is_shown_nowhere(home: Home) -> None:
     """Not by `config show`, not by a message."""
     with hook() as web:

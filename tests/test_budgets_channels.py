@@ -49,6 +49,8 @@ def test_a_webhook_gets_all_there_is_to_know() -> None:
         "value": 0.025,
         "threshold": 0.02,
         "value_is_lower_bound": False,
+        "standing": None,
+        "age_seconds": None,
         "period": "2026-10-02",
         "period_start": "2026-10-02T00:00:00Z",
         "period_end": "2026-10-03T00:00:00Z",

@@ -88,6 +88,39 @@ def test_a_day_is_told_once_whatever_becomes_of_its_replies(place: Place) -> Non
     assert len(place.heard()) == 1
 
 
+LIMIT_MS = 5 * 3_600_000
+
+
+def window(place: Place, start_ms: int, *, rule: Budget = Budget("plan", "limit", "80", "block")) -> list[Standing]:  # noqa: B008  # it is frozen
+    """A limit that is crossed in the window from a moment on."""
+    crossed = measured([place.told(rule)], used(1, 1))
+    return [each._replace(value=90.0, is_crossed=True, start_ms=start_ms, end_ms=start_ms + LIMIT_MS) for each in crossed]
+
+
+def test_a_window_of_a_limit_is_told_once_however_its_end_is_said(place: Place) -> None:
+    """Claude Code does not say it to the second each time, and before it did, the start was an estimate."""
+    for start_ms in (NOW_MS, NOW_MS + 1000, NOW_MS - 60_000, NOW_MS + 3_600_000):
+        place.look(window(place, start_ms))
+    assert len(place.heard()) == 1
+
+
+@pytest.mark.parametrize("off_ms", [0, 60_000, -60_000])
+def test_the_next_window_of_a_limit_is_another_one(place: Place, off_ms: int) -> None:
+    """Even if it begins the moment that the first one ends."""
+    place.look(window(place, NOW_MS))
+    place.look(window(place, NOW_MS + LIMIT_MS + off_ms))
+    assert len(place.heard()) == 2
+
+
+def test_a_limit_that_is_corrected_is_not_told_again(place: Place) -> None:
+    """A stale percentage was too high; what Claude Code says then is below, and rises to it once more."""
+    high = window(place, NOW_MS)
+    low = [each._replace(value=60.0, is_crossed=False, is_calm=True) for each in high]
+    for found in (high, low, high):
+        place.look(found)
+    assert len(place.heard()) == 1
+
+
 def test_a_rule_that_was_changed_begins_anew(place: Place) -> None:
     """Whoever lowers a threshold wants to know that it is crossed, too; who only adds a way to be told is told in that way."""
     place.look(measured([RULE], used(1, 1)))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budgeting import UTC, measured, used
+from budgeting import MINUTE_MS, NOW_MS, UTC, measured, used
 from builders import MODEL, SPREAD, replies_in, store_of
 from test_build import CONTEXT
-from tokentail import prices
-from tokentail.budgets.measuring import LEAST_REPLIES, Standing
-from tokentail.config import Alias, Budget, Config, Projects
+from tokentail import prices, samples
+from tokentail.budgets.measuring import LEAST_REPLIES, Standing, standings
+from tokentail.config import Alias, Blocks, Budget, Config, Projects
+from tokentail.limits.now import limit
 from tokentail.model import Record
 from tokentail.reports.build import build
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Request
+from tokentail.samples import Heard, Reading
 
 HOUR, DAY = 60, 24 * 60
 
@@ -144,6 +147,90 @@ def test_it_is_calm_when_it_has_gone_back_by_a_twentieth() -> None:
     for threshold, is_crossed, is_calm in (("1000", True, False), ("1001", False, False), ("1053", False, True)):
         found = standing(Budget("b", "tokens", threshold, "hour"), used(1, 1))
         assert (found.is_crossed, found.is_calm) == (is_crossed, is_calm)
+
+
+# Limits
+
+
+def said_of(*lines: Record, minutes_ago: float, percent: float, kind: str = "five_hour", end_in: float = 2 * HOUR) -> sqlite3.Connection:
+    """A store of those records, and what Claude Code said of a limit so many minutes ago."""
+    db = store_of(*lines).connection
+    at_ms = NOW_MS - round(minutes_ago * MINUTE_MS)
+    samples.keep(db, Heard("s1", 1.0, (Reading(kind, percent, NOW_MS + round(end_in * MINUTE_MS)),)), at_ms)
+    return db
+
+
+def limit_of(db: sqlite3.Connection, budget: Budget, now_ms: int = NOW_MS, said: Config = Config()) -> Standing:  # noqa: B008  # it is frozen
+    (found,) = standings(db, said._replace(budgets=(budget,)), prices.load(), UTC, now_ms)
+    return found
+
+
+FIVE, SEVEN = Budget("b", "limit", "80", "block"), Budget("b", "limit", "80", "week")
+
+
+def test_a_limit_is_what_claude_code_said() -> None:
+    """In the window that it said, which is no five-hour window of the logs."""
+    found = limit_of(said_of(used(1, 1), minutes_ago=3, percent=80), FIVE)
+    assert (found.value, found.is_crossed, found.standing, found.age_s) == (80, True, "official", None)
+    assert (found.start_ms, found.end_ms) == (NOW_MS - 3 * HOUR * MINUTE_MS, NOW_MS + 2 * HOUR * MINUTE_MS)
+    assert found.message == "80.0 of 80.0 % of the limit in the 5 hours from 2026-10-02 09:00 (official)"
+
+
+def test_a_week_is_that_of_the_subscription() -> None:
+    """Its weeks begin when Claude Code says."""
+    found = limit_of(said_of(minutes_ago=3, percent=79.9, kind="seven_day", end_in=DAY), SEVEN)
+    assert (found.value, found.is_crossed) == (79.9, False)
+    assert found.message == "79.9 of 80.0 % of the limit in the 7 days from 2026-09-26 12:00 (official)"
+
+
+def test_a_stale_limit_says_how_old_it_is() -> None:
+    """To what was said comes what the logs show since: 0.025 USD were 40 %, and as much again was used after that."""
+    found = limit_of(said_of(used(1, 2 * HOUR), used(2, 1), minutes_ago=HOUR, percent=40), FIVE)
+    assert (found.value, found.is_crossed, found.standing, found.age_s) == (80, True, "stale", 3600)
+    assert found.message == "80.0 of 80.0 % of the limit in the 5 hours from 2026-10-02 09:00 (stale, 1h 0m old)"
+
+
+def test_a_limit_without_a_saying_is_an_estimate() -> None:
+    """A past window says what a percent costs; the running one is that of the replies, to the rounding of the settings."""
+    db = said_of(used(1, 7 * HOUR), used(2, 30), minutes_ago=6.5 * HOUR, percent=10, end_in=-2 * HOUR)
+    found = limit_of(db, FIVE, said=Config(blocks=Blocks("none")))
+    assert (found.value, found.standing) == (10, "estimate")
+    assert found.message == "10.0 of 80.0 % of the limit in the 5 hours from 2026-10-02 11:30 (estimate)"
+
+
+@pytest.mark.parametrize(("budget", "name"), [(FIVE, "5 hours"), (SEVEN, "7 days")])
+def test_a_limit_that_nobody_knows_is_not_crossed(budget: Budget, name: str) -> None:
+    """Whoever set such a budget hears why it tells nothing."""
+    found = limit_of(said_of(used(1, 1), minutes_ago=1, percent=99, kind="seven_day_opus"), budget._replace(threshold="0"))
+    assert (found.value, found.is_crossed, found.standing) == (None, False, "estimate")
+    assert found.hints == (f"budget b: nobody has said how far the limit of {name} is used (`tokentail statusline --install` keeps it)",)
+
+
+@pytest.mark.parametrize("measure", ["limit", "cost"])
+def test_nothing_is_crossed_where_no_window_runs(measure: str) -> None:
+    """Not even a threshold of 0, which would be crossed anew at each look."""
+    found = limit_of(said_of(used(1, 6 * HOUR), minutes_ago=6 * HOUR, percent=99, end_in=-HOUR), Budget("b", measure, "0", "block"))  # type: ignore[arg-type]  # a measure
+    assert (found.value, found.is_crossed, found.period, found.instance) == (0, False, "no window", "no window")
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.integers(0, 12 * HOUR), max_size=8, unique=True),
+    st.lists(st.tuples(st.integers(0, 12 * HOUR), st.integers(0, 100), st.integers(-HOUR, 6 * HOUR)), max_size=4),
+    st.sampled_from([("five_hour", FIVE), ("seven_day", SEVEN)]),
+)
+def test_a_limit_stands_as_the_limits_command_says(replies: list[int], said: list[tuple[int, int, int]], asked: tuple[str, Budget]) -> None:
+    """Whatever was used and said when."""
+    kind, budget = asked
+    db = store_of(*(used(number, ago) for number, ago in enumerate(replies))).connection
+    for ago, percent, end_in in sorted(said, reverse=True):
+        at_ms = NOW_MS - ago * MINUTE_MS
+        samples.keep(db, Heard(f"s{ago}", 1.0, (Reading(kind, float(percent), at_ms + end_in * MINUTE_MS),)), at_ms)
+    shown = limit(db, prices.load(), NOW_MS, kind)
+    found = limit_of(db, budget)
+    assert (found.value, found.standing) == (shown.percent, shown.standing)
+    if shown.start_ms is not None:
+        assert (found.start_ms, found.end_ms) == (shown.start_ms, shown.end_ms or NOW_MS + 1)
 
 
 @settings(deadline=None, max_examples=100)

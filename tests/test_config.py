@@ -495,17 +495,29 @@ FOLDERS = texts(20).map(lambda name: "/" + name.replace("/", "").replace("\0", "
 SLUGS = texts(20).filter(lambda slug: "/" not in slug and not slug.startswith("~"))
 RATES = st.decimals(0, 999_999, places=5).map(lambda rate: f"{rate:f}".rstrip("0").rstrip("."))
 # An address with a path is not shown in full, so it is not among these.
+WAYS = (
+    st.booleans(),
+    st.sampled_from(["", "https://example.org", "env:HOOK", "file:/home/dev/hook"]),
+    st.sampled_from([(), ("say", '{message} $HOME; "x" \x1b[2J')]),
+)
 BUDGETS = st.builds(
     Budget,
     texts(100),
-    st.sampled_from([measure for measure in config.MEASURES if measure != "burn_rate"]),
+    st.sampled_from([measure for measure in config.MEASURES if measure not in ("burn_rate", "limit")]),
     RATES,
     st.sampled_from(config.BUDGET_PERIODS),
     st.lists(texts(20).filter(lambda text: "\0" not in text), max_size=2).map(tuple),
     st.lists(st.just("*opus*"), max_size=1).map(tuple),
-    st.booleans(),
-    st.sampled_from(["", "https://example.org", "env:HOOK", "file:/home/dev/hook"]),
-    st.sampled_from([(), ("say", '{message} $HOME; "x" \x1b[2J')]),
+    *WAYS,
+) | st.builds(
+    Budget,
+    texts(100),
+    st.just("limit"),
+    st.integers(0, 100).map(str),
+    st.sampled_from(config.LIMIT_PERIODS),
+    st.just(()),
+    st.just(()),
+    *WAYS,
 )
 CONFIGS = st.builds(
     Config,
@@ -578,6 +590,21 @@ def test_a_burn_rate_has_a_period_of_its_own(path: Path) -> None:
     assert read(path, rule + 'period = "hour"\n') == expected
     assert problems(path, rule + 'period = "day"\n') == [
         '[budgets.fast] is about a burn rate, whose period is always "hour" (leave the period out)'
+    ]
+
+
+def test_a_limit_is_of_five_hours_or_seven_days(path: Path) -> None:
+    """Of five hours where nothing is said; another period, a part of an account and more than all of it are mistakes."""
+    rule = '[budgets.plan]\nmeasure = "limit"\nthreshold = 80\n'
+    assert read(path, rule) == Config(budgets=(Budget("plan", "limit", "80", "block"),))
+    assert read(path, rule + 'period = "week"\n') == Config(budgets=(Budget("plan", "limit", "80", "week"),))
+    assert read(path, rule + "projects = []\nmodels = []\n") == Config(budgets=(Budget("plan", "limit", "80", "block"),))
+    wrong = rule.replace("80", "100.1") + 'period = "day"\nprojects = ["shop"]\nmodels = ["*opus*"]\n'
+    assert problems(path, wrong) == [
+        '[budgets.plan] is about a limit, whose period is "block" for the one of 5 hours or "week" for that of 7 days',
+        "[budgets.plan] is about a limit, whose threshold is a percentage: at most 100",
+        "[budgets.plan] is about a limit, which is of the whole account: projects cannot be told apart (leave them out)",
+        "[budgets.plan] is about a limit, which is of the whole account: models cannot be told apart (leave them out)",
     ]
 
 

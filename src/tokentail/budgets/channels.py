@@ -53,6 +53,8 @@ class Told(NamedTuple):
             "value": standing.value,
             "threshold": float(budget.threshold),
             "value_is_lower_bound": standing.is_lower_bound,
+            "standing": standing.standing or None,
+            "age_seconds": standing.age_s,
             "period": standing.period,
             "period_start": periods.utc_text(standing.start_ms),
             "period_end": periods.utc_text(standing.end_ms),

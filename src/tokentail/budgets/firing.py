@@ -56,7 +56,7 @@ def _update(crossings: Crossings, standings: Sequence[Standing], now_ms: int) ->
     for standing in standings:
         name, rule = standing.budget.name, rule_of(standing.budget)
         known = crossings.get(name)
-        is_same = known is not None and (known.rule, known.period) == (rule, standing.instance)
+        is_same = known is not None and known.rule == rule and standing.is_of(known.period)
         if standing.is_crossed and not is_same:
             crossings[name] = Crossing(rule, standing.instance, now_ms)
             new.append(standing)

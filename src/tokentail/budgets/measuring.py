@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from tokentail import periods
 from tokentail.config import WEEKDAYS, Budget, Config
+from tokentail.limits import Used, used
 from tokentail.model import Counts, Window
 from tokentail.periods import HOUR_MS
 from tokentail.prices import PICO_PER_USD, PriceList
@@ -19,12 +20,15 @@ from tokentail.reports.build import scope_of
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope
+from tokentail.reports.text import duration
 from tokentail.totals import Adder
 from tokentail.usage import Question
 
 LEAST_REPLIES = 20  # of a cache hit rate: fewer say nothing
 _CALM = Fraction(19, 20)  # of the threshold: what has gone back so far can cross it again
-UNITS: Mapping[str, str] = {"cost": "USD", "tokens": "tokens", "burn_rate": "USD/h", "cache_hit_rate": "%"}
+UNITS: Mapping[str, str] = {"cost": "USD", "tokens": "tokens", "burn_rate": "USD/h", "cache_hit_rate": "%", "limit": "%"}
+_LIMITS: Mapping[str, tuple[str, str]] = {"block": ("five_hour", "5 hours"), "week": ("seven_day", "7 days")}  # by the budget's period
+_NO_WINDOW = "no window"
 
 
 class Standing(NamedTuple):
@@ -38,12 +42,24 @@ class Standing(NamedTuple):
     is_crossed: bool
     is_calm: bool  # far enough from the threshold that it can be crossed anew
     is_lower_bound: bool  # the value may be more
-    hints: tuple[str, ...]  # names of projects or models that mean nothing
+    hints: tuple[str, ...]  # names of projects or models that mean nothing, and why a limit is unknown
+    standing: str = ""  # of a limit: official, stale, estimate
+    age_s: float | None = None  # of a stale one: since Claude Code said it last
 
     @property
     def instance(self) -> str:
         """What tells this period from the one before and the next one."""
-        return self.period if self.period == "hour" else str(self.start_ms)
+        return str(self.start_ms) if self.budget.period != "hour" and self.start_ms < self.end_ms else self.period
+
+    def is_of(self, instance: str) -> bool:
+        """
+        Is it still that period?
+
+        Claude Code does not say the end of a window to the second each time, and an estimate of it may be hours off.
+        """
+        if instance == self.instance or self.budget.measure != "limit" or not (instance.isdecimal() and self.instance.isdecimal()):
+            return instance == self.instance
+        return abs(self.start_ms - int(instance)) < (self.end_ms - self.start_ms) / 2
 
     @property
     def can_fall(self) -> bool:
@@ -63,20 +79,27 @@ class Standing(NamedTuple):
         limit = number(self.budget.measure, float(self.budget.threshold))
         how = "below" if self.budget.measure == "cache_hit_rate" else "of"
         when = "the last hour" if self.period == "hour" else self.period
+        if self.standing:
+            return f"{value} {how} {limit} {unit} of the limit in {when} ({self.standing_in_words})"
         return f"{value} {how} {limit} {unit} in {when}"
+
+    @property
+    def standing_in_words(self) -> str:
+        """How far a limit's percentage can be trusted (docs/limits.md)."""
+        return self.standing if self.age_s is None else f"{self.standing}, {duration(self.age_s * 1000)} old"
 
 
 def standings(db: sqlite3.Connection, settings: Config, prices: PriceList, zone: ZoneInfo, now_ms: int) -> list[Standing]:
-    """How every budget of the settings stands, in their order. All of it is exact: no sum is rounded before it is compared."""
-    data = Stored(db, prices)
-    return [_standing(budget, data, _Now(settings, prices, zone, now_ms)) for budget in settings.budgets]
+    """How every budget of the settings stands, in their order. All but limits are exact: no sum is rounded before it is compared."""
+    data, now = Stored(db, prices), _Now(settings, prices, zone, now_ms)
+    return [_of_limit(budget, db, now) if budget.measure == "limit" else _of_usage(budget, data, now) for budget in settings.budgets]
 
 
 def number(measure: str, value: float | None) -> str:
     """A value as people read it, without its unit."""
     if value is None:
         return "?"
-    return f"{value:,.0f}" if measure == "tokens" else f"{value:,.1f}" if measure == "cache_hit_rate" else f"{value:,.2f}"
+    return f"{value:,.0f}" if measure == "tokens" else f"{value:,.1f}" if UNITS[measure] == "%" else f"{value:,.2f}"
 
 
 class _Now(NamedTuple):
@@ -94,15 +117,42 @@ class _Now(NamedTuple):
         return Window(name, periods.day_start_ms(first, self.zone), periods.day_start_ms(until, self.zone))
 
 
-def _standing(budget: Budget, data: Stored, now: _Now) -> Standing:
+def _of_usage(budget: Budget, data: Stored, now: _Now) -> Standing:
     window = _window(budget, data, now)
     projects = now.settings.projects
     request = Request("models", now.zone, projects=budget.projects, models=budget.models, worktrees=projects.worktrees)
     scope = scope_of(request, data, Context(now.prices, now.now_ms, aliases=dict(projects.aliases)))
     counts, pico = _used(window, scope, data, now)
-    value, threshold = _value(budget, counts, pico), Fraction(budget.threshold)
-    is_low = budget.measure == "cache_hit_rate"
-    crossed = value is not None and (value < threshold if is_low else value >= threshold)
+    return _compared(budget, window, _value(budget, counts, pico))._replace(
+        is_lower_bound=counts.cost_is_lower_bound and budget.measure in ("cost", "burn_rate"),
+        hints=scope.hints,
+    )
+
+
+def _of_limit(budget: Budget, db: sqlite3.Connection, now: _Now) -> Standing:
+    kind, name = _LIMITS[budget.period]
+    found = used(db, now.prices, now.now_ms, kind, rounding=now.settings.blocks.rounding)
+    hint = f"budget {budget.name}: nobody has said how far the limit of {name} is used (`tokentail statusline --install` keeps it)"
+    value = None if found.percent is None else Fraction(found.percent)
+    return _compared(budget, _limit_window(found, name, now), value)._replace(
+        hints=(hint,) if value is None else (),
+        standing=found.standing,
+        age_s=(now.now_ms - found.sample.last_ms) / 1000 if found.sample and found.standing == "stale" else None,
+    )
+
+
+def _limit_window(found: Used, name: str, now: _Now) -> Window:
+    if found.start_ms is None:
+        return Window(_NO_WINDOW, now.now_ms, now.now_ms)
+    if found.end_ms is None:  # then nobody knows the percentage either
+        return Window(f"the last {name}", found.start_ms, now.now_ms + 1)
+    return Window(f"the {name} from {periods.at(found.start_ms, now.zone):%Y-%m-%d %H:%M}", found.start_ms, found.end_ms)
+
+
+def _compared(budget: Budget, window: Window, value: Fraction | None) -> Standing:
+    """Nothing is crossed where no window runs, not even a threshold of 0."""
+    threshold, is_low = Fraction(budget.threshold), budget.measure == "cache_hit_rate"
+    crossed = value is not None and window.key != _NO_WINDOW and (value < threshold if is_low else value >= threshold)
     calm = value is None or (value * _CALM >= threshold if is_low else value < threshold * _CALM)
     return Standing(
         budget=budget,
@@ -112,8 +162,8 @@ def _standing(budget: Budget, data: Stored, now: _Now) -> Standing:
         value=None if value is None else float(value),
         is_crossed=crossed,
         is_calm=calm,
-        is_lower_bound=counts.cost_is_lower_bound and budget.measure in ("cost", "burn_rate"),
-        hints=scope.hints,
+        is_lower_bound=False,
+        hints=(),
     )
 
 
@@ -140,7 +190,7 @@ def _block(data: Stored, now: _Now) -> Window:
     starts: Sequence[int] = data.window_starts(BLOCK_MS, ROUNDINGS[now.settings.blocks.rounding])
     start = next((start for start in reversed(starts) if start <= now.now_ms < start + BLOCK_MS), None)
     if start is None:
-        return Window("no window", now.now_ms, now.now_ms)
+        return Window(_NO_WINDOW, now.now_ms, now.now_ms)
     return Window(f"the window from {periods.at(start, now.zone):%Y-%m-%d %H:%M}", start, start + BLOCK_MS)
 
 
@@ -148,8 +198,8 @@ def _used(window: Window, scope: Scope, data: Stored, now: _Now) -> tuple[Counts
     """The counts, and the exact cost in pico-dollars."""
     adder = Adder[str](now.prices)
     if window.start_ms < window.end_ms:
-        for used in data.usage(Question([window], "", scope.slugs, scope.models)):
-            adder.add("", used.cell)
+        for each in data.usage(Question([window], "", scope.slugs, scope.models)):
+            adder.add("", each.cell)
     return adder.totals(), adder.cost_pico()
 
 
@@ -160,5 +210,5 @@ def _value(budget: Budget, counts: Counts, pico: int | None) -> Fraction | None:
         case "cache_hit_rate":
             prompt = counts.total_tokens - counts.output_tokens
             return Fraction(100 * counts.cache_read_tokens, prompt) if prompt and counts.replies >= LEAST_REPLIES else None
-        case "cost" | "burn_rate":  # of one hour: USD are USD an hour
+        case _:  # of one hour: USD are USD an hour
             return None if pico is None else Fraction(pico, PICO_PER_USD)

@@ -15,7 +15,13 @@ from tokentail.reports.text import Style, cut
 
 BUDGETS_SCHEMA = "tokentail/budget/1"
 NO_BUDGETS = "There are no budgets. docs/budgets.md shows how to set one (`tokentail config path` names the file).\n"
-_MEASURES: Mapping[str, str] = {"cost": "cost", "tokens": "tokens", "burn_rate": "burn rate", "cache_hit_rate": "cache hits"}
+_MEASURES: Mapping[str, str] = {
+    "cost": "cost",
+    "tokens": "tokens",
+    "burn_rate": "burn rate",
+    "cache_hit_rate": "cache hits",
+    "limit": "limit",
+}
 _NEARLY = 0.8  # of the threshold
 _BAR = 16  # cells
 
@@ -45,7 +51,7 @@ def budgets_json(standings: Sequence[Standing], crossings: Mapping[str, Crossing
 
 def _fields(standing: Standing, crossings: Mapping[str, Crossing]) -> dict[str, object]:
     budget, crossing = standing.budget, crossings.get(standing.budget.name)
-    is_told = crossing is not None and crossing.period == standing.instance
+    is_told = crossing is not None and standing.is_of(crossing.period)
     return {
         "budget": budget.name,
         "measure": budget.measure,
@@ -59,6 +65,8 @@ def _fields(standing: Standing, crossings: Mapping[str, Crossing]) -> dict[str, 
         "threshold": float(budget.threshold),
         "share": standing.share,
         "value_is_lower_bound": standing.is_lower_bound,
+        "standing": standing.standing or None,
+        "age_seconds": standing.age_s,
         "crossed": standing.is_crossed,
         "crossed_at": utc_text(crossing.crossed_ms, digits="milliseconds") if crossing and is_told else None,
         "told_by": list(crossing.told) if crossing and is_told else [],
@@ -89,7 +97,12 @@ def threshold(standing: Standing) -> str:
 
 
 def state(standing: Standing) -> str:
-    """In a word or a percentage."""
+    """In a word or a percentage; of a limit with how far that can be trusted."""
+    said = f" ({standing.standing_in_words})" if standing.standing and standing.value is not None else ""
+    return f"{_state_alone(standing)}{said}"
+
+
+def _state_alone(standing: Standing) -> str:
     if standing.is_crossed:
         return "CROSSED"
     if standing.value is None:

@@ -13,7 +13,7 @@ MAX_BYTES = 1_000_000  # of the file, which is read at the start of a command
 
 Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Rounding: TypeAlias = Literal["hour", "10min", "none"]
-Measure: TypeAlias = Literal["cost", "tokens", "burn_rate", "cache_hit_rate"]
+Measure: TypeAlias = Literal["cost", "tokens", "burn_rate", "cache_hit_rate", "limit"]
 BudgetPeriod: TypeAlias = Literal["hour", "block", "day", "week", "month"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # What may stand in braces in the template of the status line; a kind of limit with `_left` is the time until it begins anew.
@@ -22,8 +22,9 @@ STATUSLINE_NAMES = (
     *("five_hour_left", "seven_day_left", "seven_day_opus_left", "seven_day_sonnet_left"),
 )
 ROUNDINGS: tuple[Rounding, ...] = ("hour", "10min", "none")
-MEASURES: tuple[Measure, ...] = ("cost", "tokens", "burn_rate", "cache_hit_rate")
+MEASURES: tuple[Measure, ...] = ("cost", "tokens", "burn_rate", "cache_hit_rate", "limit")
 BUDGET_PERIODS: tuple[BudgetPeriod, ...] = ("hour", "block", "day", "week", "month")
+LIMIT_PERIODS: tuple[BudgetPeriod, ...] = ("block", "week")
 
 
 class Blocks(NamedTuple):

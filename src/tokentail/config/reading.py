@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from tokentail.config import Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Statusline, Webhooks
+from tokentail.config import LIMIT_PERIODS, Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Statusline, Webhooks
 from tokentail.config.keys import KEYS, MAX_DECIMALS, KeyPath, budget_name, model_name, nearest, project_name
 from tokentail.config.toml import as_toml, dotted, short, shown
 
@@ -16,6 +16,7 @@ _NAMES: Mapping[KeyPath, Callable[[str], str]] = {
     ("budgets",): budget_name,
 }
 _HUNDREDTHS_OF_INPUT = {"cache_read": 10, "cache_write_5m": 125, "cache_write_1h": 200}
+_USUAL_PERIODS = {"burn_rate": "hour", "limit": "block"}
 _DOTS = " (a name with dots stands in quotes)"
 
 
@@ -51,12 +52,23 @@ class Reading:
                 self.problems.append(_unknown(name, value, at, kind))
         if kind == ("prices", "models", "*"):
             self._check_usual(table, at)
-        if (
-            kind == ("budgets", "*")
-            and self._found.get((*at, "measure")) == "burn_rate"
-            and self._found.get((*at, "period"), "hour") != "hour"
-        ):
-            self.problems.append(f'[{short(dotted(at))}] is about a burn rate, whose period is always "hour" (leave the period out)')
+        if kind == ("budgets", "*"):
+            self.problems += [f"[{short(dotted(at))}] is about {problem}" for problem in self._unfit(at)]
+
+    def _unfit(self, at: KeyPath) -> Iterator[str]:
+        """What of a budget does not go with its measure."""
+        measure, period = self._found.get((*at, "measure")), self._found.get((*at, "period"))
+        if measure == "burn_rate" and period not in (None, "hour"):
+            yield 'a burn rate, whose period is always "hour" (leave the period out)'
+        if measure != "limit":
+            return
+        if period not in (None, *LIMIT_PERIODS):
+            yield 'a limit, whose period is "block" for the one of 5 hours or "week" for that of 7 days'
+        if float(str(self._found.get((*at, "threshold"), 0))) > 100:
+            yield "a limit, whose threshold is a percentage: at most 100"
+        for name in ("projects", "models"):
+            if self._found.get((*at, name)):
+                yield f"a limit, which is of the whole account: {name} cannot be told apart (leave them out)"
 
     def _check_usual(self, table: Mapping[str, object], at: KeyPath) -> None:
         """The rates that follow from that of the input are exact, too."""
@@ -104,8 +116,8 @@ class Reading:
 
     def _budget(self, at: KeyPath) -> Budget:
         given = {name: self._found[*at, name] for name in Budget._fields if (*at, name) in self._found}
-        if given["measure"] == "burn_rate":
-            given["period"] = "hour"
+        if usual := _USUAL_PERIODS.get(str(given["measure"])):
+            given.setdefault("period", usual)
         return Budget(at[-1], **given)  # type: ignore[arg-type]  # each was read by its key
 
     def _rates(self, model: KeyPath) -> ModelRates:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tokentail.limits.ahead import Forecast
 from tokentail.limits.learnt import Rate
-from tokentail.limits.now import Limit, Share, limits
+from tokentail.limits.now import Limit, Share, Used, limits, used
 
-__all__ = ["Forecast", "Limit", "Rate", "Share", "limits"]
+__all__ = ["Forecast", "Limit", "Rate", "Share", "Used", "limits", "used"]

@@ -32,6 +32,16 @@ class Share(NamedTuple):
     part: float | None  # of the window's cost, from 0 to 1; None where nothing in the window has a price
 
 
+class Used(NamedTuple):
+    """How much of a limit is used, and who says so."""
+
+    standing: Standing
+    percent: float | None  # by now; None where nobody knows
+    sample: Sample | None  # what Claude Code said of the running window last
+    start_ms: int | None  # of the running window; None where none is running
+    end_ms: int | None  # None where nobody knows
+
+
 class Limit(NamedTuple):
     """How a limit stands."""
 
@@ -67,6 +77,20 @@ def limits(
     )
 
 
+def used(db: sqlite3.Connection, prices: PriceList, now_ms: int, kind: str, *, rounding: Rounding = "hour") -> Used:
+    """The same as `limit` says of it, in a tenth of the time: without whose work it was and where it leads."""
+    said = samples.latest(db, kind)
+    window = bounds(db, kind, said, now_ms, rounding)
+    if window is None:
+        return Used("estimate", 0.0, None, None, None)
+    sample = _of_running(said, now_ms)
+    if sample is not None and _is_fresh(sample, now_ms):
+        return Used("official", sample.used_percent, sample, *window)
+    costs = _Costs(db, prices, learnt.models_of(db, kind))
+    cost_usd = 0.0 if sample else costs.since(window.start_ms, now_ms)
+    return Used(*_percent(costs, sample, cost_usd, learnt.learn(db, prices, kind, now_ms), now_ms), sample, *window)
+
+
 def limit(
     db: sqlite3.Connection,
     prices: PriceList,
@@ -84,7 +108,7 @@ def limit(
         return Limit(kind, "estimate", 0.0, None, None, None, Counts(), rate, None, ())
     costs = _Costs(db, prices, learnt.models_of(db, kind))
     counts, cost_usd, shares = costs.by_owner(Window("", window.start_ms, now_ms + 1))
-    sample = said if said is not None and said.resets_ms > now_ms else None
+    sample = _of_running(said, now_ms)
     standing, percent = _percent(costs, sample, cost_usd, rate, now_ms)
     coming = None
     if window.end_ms is not None:
@@ -105,11 +129,20 @@ def _percent(costs: _Costs, sample: Sample | None, cost_usd: float, rate: Rate |
     """What was said, with what the logs show since where that is some time ago; without it, what the logs show of the window."""
     if sample is None:
         return "estimate", None if rate is None else cost_usd / rate.usd_per_percent
-    if now_ms - sample.last_ms <= FRESH_MS:
+    if _is_fresh(sample, now_ms):
         return "official", sample.used_percent
     if rate is None:
         return "stale", sample.used_percent
     return "stale", sample.used_percent + costs.since(sample.last_ms, now_ms) / rate.usd_per_percent
+
+
+def _of_running(said: Sample | None, now_ms: int) -> Sample | None:
+    """What was said, if it was of the window that is running."""
+    return said if said is not None and said.resets_ms > now_ms else None
+
+
+def _is_fresh(sample: Sample, now_ms: int) -> bool:
+    return now_ms - sample.last_ms <= FRESH_MS
 
 
 class _Costs:
@@ -127,8 +160,8 @@ class _Costs:
     def by_owner(self, window: Window) -> tuple[Counts, float, tuple[Share, ...]]:
         """All that was used in a window, in dollars too, and whose work it was."""
         adder = Adder[tuple[str, ...]](self._prices)
-        for used in usage.usage(self._db, Question([window], by="owner", models=self._models), self._prices):
-            adder.add((used.owner.project, "subagent" if used.owner.subagent else ""), used.cell)
+        for each in usage.usage(self._db, Question([window], by="owner", models=self._models), self._prices):
+            adder.add((each.owner.project, "subagent" if each.owner.subagent else ""), each.cell)
         cost_usd = (adder.cost_pico() or 0) / PICO_PER_USD
         shares = [
             Share(project, bool(agent), counts, (counts.cost_usd or 0.0) / cost_usd if cost_usd else None)
