@@ -90,7 +90,7 @@ def test_a_cost_that_begins_anew_is_added_to_what_was(db: sqlite3.Connection) ->
     """A session that is resumed counts from nothing again; what it says costs all of that."""
     for minute, cost in enumerate([1.0, 2.5, 0.25, 0.5]):
         samples.keep(db, heard(cost=cost), AT_MS + minute)
-    assert samples.said_cost(db, "s1") == SaidCost(3.0, AT_MS, AT_MS + 3)
+    assert samples.said_cost(db, "s1") == SaidCost(3.0, AT_MS, AT_MS + 3, 2.5)
     assert samples.said_cost(db, "s2") is None
 
 
@@ -100,7 +100,7 @@ def test_a_cost_that_is_not_said_changes_none(db: sqlite3.Connection) -> None:
     assert not samples.is_news(db, Heard("s1", None))
     assert not samples.is_news(db, Heard("s1", 1.0))
     samples.keep(db, heard(41, cost=None), AT_MS + 1)
-    assert samples.said_cost(db, "s1") == SaidCost(1.0, AT_MS, AT_MS + 1)
+    assert samples.said_cost(db, "s1") == SaidCost(1.0, AT_MS, AT_MS + 1, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 100), st.floats(0, 1e6), st.integers(0, 1000)), max_size=30))
@@ -134,7 +134,7 @@ def test_a_rebuild_keeps_what_no_log_holds(tmp_path: Path) -> None:
             samples.keep(own, heard(40), AT_MS)
         engine.rebuild()
         assert said(engine.db) == [(40.0, 0, 0)]
-        assert samples.said_cost(engine.db, "s1") == SaidCost(1.0, AT_MS, AT_MS)
+        assert samples.said_cost(engine.db, "s1") == SaidCost(1.0, AT_MS, AT_MS, 0.0)
 
 
 def test_a_damaged_store_gives_what_was_said(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_damaged_store_gives_what_was_said(tmp_path: Path) -> None:
         assert "damaged" in engine.check_for_updates().degraded[0]
         assert said(engine.db) == [(40.0, 0, 0)]
         assert said(engine.db, "seven_day") == []
-        assert samples.said_cost(engine.db, "s1") == SaidCost(1.0, AT_MS, AT_MS)
+        assert samples.said_cost(engine.db, "s1") == SaidCost(1.0, AT_MS, AT_MS, 0.0)
 
 
 def test_what_is_forgotten_has_no_cost_left() -> None:

@@ -62,6 +62,7 @@ class SaidCost(NamedTuple):
     cost_usd: float  # all that was said, also before the session was resumed and its figure began anew
     first_ms: int  # when the status line heard of the session first, and when last
     last_ms: int
+    ended_usd: float  # of that what was said before its figure began anew
 
 
 def is_news(db: sqlite3.Connection, heard: Heard) -> bool:
@@ -121,7 +122,7 @@ def restore(db: sqlite3.Connection, rows: Iterable[tuple[str, Sequence[object]]]
 
 def said_cost(db: sqlite3.Connection, session: str) -> SaidCost | None:
     """What Claude Code says that a session cost; None where the status line never heard of it."""
-    query = "SELECT cost_usd + ended_usd, first_ms, last_ms FROM said_sessions WHERE session = ? AND cost_usd IS NOT NULL"
+    query = "SELECT cost_usd + ended_usd, first_ms, last_ms, ended_usd FROM said_sessions WHERE session = ? AND cost_usd IS NOT NULL"
     row = db.execute(query, (session,)).fetchone()
     return None if row is None else SaidCost._make(row)
 

@@ -6,7 +6,7 @@ import json
 from datetime import date
 
 from tokentail import estimate
-from tokentail.explain.story import Applied, Estimate, Line, Priced, ReplyStory, Spot, SumStory
+from tokentail.explain.story import Applied, Compared, Estimate, Line, Priced, ReplyStory, Spot, SumStory
 from tokentail.model import Counts, Estimated
 from tokentail.periods import utc_text
 from tokentail.prices import PICO_PER_USD
@@ -59,12 +59,29 @@ def sum_fields(story: SumStory) -> dict[str, object]:
         "line_counts": story.lines._asdict(),
         "provenance": {part: _part(counts) for part, counts in story.provenance._asdict().items()},
         "not_final": _part(story.not_final),
+        "said": _said(story.compared) if story.compared else None,
         "owned_elsewhere": [each._asdict() for each in story.owned_elsewhere],
         "copied_to": [each._asdict() for each in story.copied_to],
         "rules": _rules(story.rules),
         **_estimate(story.estimate),
         "replies_told": [reply_fields(each) for each in story.replies],
         "replies_left_out": story.left_out,
+    }
+
+
+def _said(found: Compared) -> dict[str, object]:
+    return {
+        "cost_usd": found.said_usd,
+        "first_at": _moment(found.first_ms),
+        "last_at": _moment(found.last_ms),
+        "counted_usd": found.counted_usd,
+        "counted_replies": found.counted_replies,
+        "later_usd": found.later_usd,
+        "later_replies": found.later_replies,
+        "gap_usd": found.gap_usd,
+        "gap_percent": found.gap_percent,
+        "agrees": found.agrees,
+        "likely_reasons": [{"reason": reason.name, "at_most_usd": reason.cost_usd, "says": reason.says} for reason in found.reasons],
     }
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tokentail import estimate, periods
 from tokentail.explain import rules
-from tokentail.explain.story import COPY, COUNTED, Applied, Line, Priced, ReplyStory, Shared, SumStory
+from tokentail.explain.story import COPY, COUNTED, Applied, Compared, Line, Priced, ReplyStory, Shared, SumStory
 from tokentail.model import Counts, Provenance
 from tokentail.prices import PICO_PER_USD
 from tokentail.prices.rows import decimal, usd_per_million
@@ -76,6 +76,8 @@ class _Page:
         yield from self._wrapped(f"{_projects(story.projects)}{_sessions(story)}", "  ")
         yield from self._section("Counts", self._models(story))
         yield from self._section("Of these", self._parts(story))
+        if story.compared is not None:
+            yield from self._section("Claude Code's own figure", self._compared(story.compared))
         yield from self._section("Rules (docs/counting.md)", self._rules(story.rules))
         yield from self._shared("In its logs, but counted for another session (R7)", story.owned_elsewhere)
         yield from self._shared("Counted here, with copies in other sessions' logs (R7)", story.copied_to)
@@ -174,7 +176,21 @@ class _Page:
     def _part(self, name: str, part: Counts, whole: Counts) -> str:
         share = cost_share(part, whole)
         of_cost = f"  {text.percent(share)} of the cost" if part.replies and share is not None else ""
-        return f"  {name:21}{part.replies:>8,} {'reply' if part.replies == 1 else 'replies'}{of_cost}"
+        return f"  {name:21}{part.replies:>8,} {_replies(part.replies)}{of_cost}"
+
+    def _compared(self, found: Compared) -> Iterator[str]:
+        percent = "" if found.gap_percent is None else f"  {found.gap_percent:+,.1f} %"
+        later = f"; {found.later_replies:,} later ($ {found.later_usd:,.4f}) left out" if found.later_replies else ""
+        rows = (
+            ("said", found.said_usd, f"  until {self._moment(found.last_ms)}"),
+            ("counted until then", found.counted_usd, f"  {found.counted_replies:,} {_replies(found.counted_replies)}{later}"),
+            ("gap", found.gap_usd, "  they agree" if found.agrees else percent),
+        )
+        for name, usd, rest in rows:
+            yield from self._wrapped(f"{name:21}$ {usd:>10,.4f}{rest}", " " * 25, "  ")
+        for reason in found.reasons:
+            most = "" if reason.cost_usd is None else f" At most $ {reason.cost_usd:,.4f}."
+            yield from self._wrapped(f"{safe(reason.says)}{most}", " " * 10, "  likely: ")
 
     def _shared(self, title: str, shared: Sequence[Shared]) -> Iterator[str]:
         if shared:
@@ -233,6 +249,10 @@ def _price_in_words(priced: Priced) -> str:
 def _projects(names: Sequence[str]) -> str:
     shown = ", ".join(_name(name) for name in names[:5])
     return f"{'project' if len(names) == 1 else 'projects'} {shown}{', ...' if len(names) > 5 else ''}"
+
+
+def _replies(count: int) -> str:
+    return "reply" if count == 1 else "replies"
 
 
 def _sessions(story: SumStory) -> str:

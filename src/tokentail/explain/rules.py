@@ -35,7 +35,8 @@ def of_reply(reply: Reply, lines: Sequence[Line], zone: tzinfo, zone_name: str) 
 def of_sum(counts: Counts, lines: LineCounts, zone_name: str, *, owned_elsewhere: int) -> Iterator[Applied]:
     """What the rules made of the lines of a session or of days."""
     seen = lines.counted + lines.repeated + lines.replays
-    yield Applied("R3", f"{_lines(seen)} were seen of {_count(counts.replies, 'reply', 'replies')}; one of each counts.")
+    was = "was" if seen == 1 else "were"
+    yield Applied("R3", f"{_lines(seen)} {was} seen of {_count(counts.replies, 'reply', 'replies')}; one of each counts.")
     if lines.repeated:
         yield Applied("R4", f"{_lines(lines.repeated)} beside those (repetitions, earlier states, copies) did not count again.")
     if lines.replays:

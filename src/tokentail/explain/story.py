@@ -129,6 +129,38 @@ class Shared(NamedTuple):
     replies: int
 
 
+class Reason(NamedTuple):
+    """What a gap likely comes from, as far as what is stored shows; never proven."""
+
+    name: str  # a word for programs, see docs/explain.md
+    cost_usd: float | None  # how much it may make at most; None where nobody knows
+    says: str
+
+
+class Compared(NamedTuple):
+    """What Claude Code said itself that a session cost, and what was counted until then."""
+
+    said_usd: float
+    first_ms: int  # when the status line heard of the session first
+    last_ms: int  # and when it heard something new of it last
+    counted_usd: float  # as far as it has a price
+    counted_replies: int
+    later_usd: float  # of replies since then, which are left out
+    later_replies: int
+    agrees: bool  # to a cent, or to a hundredth
+    reasons: tuple[Reason, ...]  # none where it agrees
+
+    @property
+    def gap_usd(self) -> float:
+        """Below 0 where less was counted than was said."""
+        return self.counted_usd - self.said_usd
+
+    @property
+    def gap_percent(self) -> float | None:
+        """Of what was said."""
+        return self.gap_usd / self.said_usd * 100 if self.said_usd else None
+
+
 class SumStory(NamedTuple):
     """Where the counts of a session or of days come from."""
 
@@ -150,3 +182,4 @@ class SumStory(NamedTuple):
     replies: tuple[ReplyStory, ...]  # oldest first; with a limit the latest
     left_out: int
     estimate: Estimated | None = None  # on request
+    compared: Compared | None = None  # of a session of which the status line heard

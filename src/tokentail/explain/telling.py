@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tokentail import estimate, merge, originals, periods, queries, sighted
+from tokentail import estimate, merge, originals, periods, queries, samples, sighted
 from tokentail.explain import roles, rules
 from tokentail.explain.pricing import Pricing
-from tokentail.explain.story import Estimate, LineCounts, ReplyStory, Shared, SumStory
+from tokentail.explain.reconcile import Evidence, compared
+from tokentail.explain.story import Compared, Estimate, LineCounts, ReplyStory, Shared, SumStory
 from tokentail.formats import FORMATS
 from tokentail.model import Counts, Estimated, LogFile, Provenance, Reply, Row, Source
 from tokentail.originals import Original
@@ -45,8 +46,7 @@ def of_session(db: sqlite3.Connection, session: str, context: Context) -> SumSto
     replies = queries.replies_of_session(db, session)
     logs = {number for number, file in sighted.files(db).items() if _session_of(file) == session}
     others = sighted.keys_of(db, sighted.numbers_in(db, logs)) - {reply.key for reply in replies}
-    elsewhere = Counter(reply.owner.session for reply in queries.replies_by_key(db, others))
-    return _sum(db, ("session", session), replies, elsewhere, context)
+    return _sum(db, ("session", session), replies, queries.replies_by_key(db, others), context)
 
 
 def of_days(db: sqlite3.Connection, since: date, until: date, context: Context) -> SumStory:
@@ -54,7 +54,7 @@ def of_days(db: sqlite3.Connection, since: date, until: date, context: Context) 
     start_ms = periods.day_start_ms(since, context.zone)
     end_ms = periods.day_start_ms(date.fromordinal(until.toordinal() + 1), context.zone)
     name = str(since) if since == until else f"{since}..{until}"
-    return _sum(db, ("day", name), list(queries.replies_between(db, start_ms, end_ms)), Counter(), context)
+    return _sum(db, ("day", name), list(queries.replies_between(db, start_ms, end_ms)), (), context)
 
 
 class _Seen(NamedTuple):
@@ -120,9 +120,12 @@ def _estimate(reply: Reply, read: Sequence[roles.Seen], context: Context) -> Est
     return Estimate(output, with_it.cost_usd)
 
 
-def _sum(db: sqlite3.Connection, named: tuple[str, str], replies: Sequence[Reply], elsewhere: Counter[str], context: Context) -> SumStory:
+def _sum(
+    db: sqlite3.Connection, named: tuple[str, str], replies: Sequence[Reply], elsewhere: Sequence[Reply], context: Context
+) -> SumStory:
     seen, totals = _Seen.of(db, replies), _counts(replies, context)
     lines = _line_counts(seen, replies)
+    outputs = estimate.outputs(db, replies, context.source) if context.estimates else None
     shown = replies[max(len(replies) - context.limit, 0) :]
     kind, name = named
     return SumStory(
@@ -138,12 +141,15 @@ def _sum(db: sqlite3.Connection, named: tuple[str, str], replies: Sequence[Reply
         lines=lines,
         provenance=_provenance(seen, replies, context),
         not_final=_counts([reply for reply in replies if not reply.final], context),
-        rules=tuple(rules.of_sum(totals, lines, context.zone.key, owned_elsewhere=elsewhere.total())),
-        owned_elsewhere=_shared(elsewhere),
+        rules=tuple(rules.of_sum(totals, lines, context.zone.key, owned_elsewhere=len(elsewhere))),
+        owned_elsewhere=_shared(Counter(reply.owner.session for reply in elsewhere)),
         copied_to=_copies(seen, replies, name) if kind == "session" else (),
         replies=tuple(_stories(db, shown, seen, context)),
         left_out=len(replies) - len(shown),
-        estimate=_estimated_sum(db, replies, context) if context.estimates else None,
+        estimate=None if outputs is None else _estimated_sum(replies, outputs, context),
+        compared=_compared(db, name, replies, Evidence(elsewhere, *_places(seen, replies), outputs), context)
+        if kind == "session"
+        else None,
     )
 
 
@@ -191,7 +197,17 @@ def _session_of(file: LogFile) -> str:
     return next((session for agent in FORMATS if (session := agent.session(file))), "")
 
 
-def _estimated_sum(db: sqlite3.Connection, replies: Sequence[Reply], context: Context) -> Estimated:
-    found = estimate.outputs(db, replies, context.source)
-    with_them = _counts((estimate.with_output(reply, found.get(reply.key, reply.tokens.output)) for reply in replies), context)
-    return Estimated(len(found), with_them.output_tokens, with_them.total_tokens, with_them.cost_usd)
+def _estimated_sum(replies: Sequence[Reply], outputs: Mapping[str, int], context: Context) -> Estimated:
+    with_them = _counts((estimate.with_output(reply, outputs.get(reply.key, reply.tokens.output)) for reply in replies), context)
+    return Estimated(len(outputs), with_them.output_tokens, with_them.total_tokens, with_them.cost_usd)
+
+
+def _compared(db: sqlite3.Connection, session: str, replies: Sequence[Reply], evidence: Evidence, context: Context) -> Compared | None:
+    said = samples.said_cost(db, session)
+    return None if said is None else compared(said, replies, evidence, context.prices)
+
+
+def _places(seen: _Seen, replies: Sequence[Reply]) -> tuple[Mapping[str, Set[str]], int]:
+    """In which folders each reply stands, and how many stand nowhere any more."""
+    folders = {reply.key: {line.file.root for line in seen.of_reply(reply.key)} for reply in replies}
+    return folders, sum(seen.stands(reply.key) != ON_DISK for reply in replies)
