@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,18 +55,19 @@ class Heard(NamedTuple):
 class Hook:
     """A server that answers with the given statuses, one after another, and then with the last one."""
 
-    def __init__(self, server: HTTPServer) -> None:
+    def __init__(self, server: HTTPServer, scheme: str) -> None:
         self._server = server
+        self._scheme = scheme
         self.heard: list[Heard] = []
         self.answers = [204]
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/hook/s3cret?a=b"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/hook/s3cret?a=b"
 
 
 @contextmanager
-def hook() -> Iterator[Hook]:
+def hook(tls: ssl.SSLContext | None = None) -> Iterator[Hook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # the server's name for it
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -80,8 +82,14 @@ def hook() -> Iterator[Hook]:
         def log_message(self, format: str, *args: object) -> None:  # the server's name for it
             """Say nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Hook(server)
+    class Server(HTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing of clients that hang up."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        made = Hook(server, "https" if tls else "http")
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

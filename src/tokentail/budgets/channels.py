@@ -22,6 +22,7 @@ SECRET = "TOKENTAIL_WEBHOOK_SECRET"  # the name of the variable
 _MAX_SECRET_BYTES = 4_096
 _HTTP_S, _PROGRAM_S = 10, 30
 _WORTH_TRYING_AGAIN = (408, 425, 429)
+_UNTRUSTED = 495  # some servers say it so
 
 
 class Told(NamedTuple):
@@ -205,13 +206,20 @@ def _post(address: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, s
         place = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", place, body, {**headers, **_basic(parts.username, parts.password)})
         answer = connection.getresponse()
-        answer.read(65_536)
+        answer.read1(65_536)  # once: one that goes on and on holds nobody up
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return 0, f"the webhook cannot be reached: {getattr(error, 'strerror', None) or type(error).__name__}"
+        return _UNTRUSTED if hasattr(error, "verify_code") else 0, f"the webhook cannot be reached: {_why(error)}"
     finally:
         if connection is not None:
             connection.close()
     return answer.status, "" if 200 <= answer.status < 300 else f"the webhook answered with status {answer.status}"
+
+
+def _why(error: Exception) -> str:
+    """Without the address, which some errors hold."""
+    if said := getattr(error, "verify_message", ""):  # of TLS
+        return f"its certificate cannot be trusted: {said}"
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _basic(user: str | None, password: str | None) -> dict[str, str]:
