@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, line, live, schema, screen, start, warm, watch
+from benchmarks import cold, corpus, history, line, live, schema, screen, start, told, warm, watch
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -20,13 +20,25 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "cold": cold.run,
     "history": history.run,
     "line": line.run,
+    "told": told.run,
     "corpus": corpus.run,
     "live": live.run,
     "schema": schema.run,
     "watch": watch.run,
     "screen": screen.run,
 }
-USUAL = ("start", "warm", "cold", "history", "line", "corpus", "watch", "screen", "live")  # schema measures designs that were not chosen
+USUAL = (
+    "start",
+    "warm",
+    "cold",
+    "history",
+    "line",
+    "told",
+    "corpus",
+    "watch",
+    "screen",
+    "live",
+)  # schema measures designs that were not chosen
 
 
 def main() -> int:

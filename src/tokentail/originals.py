@@ -8,7 +8,7 @@ from tokentail.formats import FORMATS, Look
 from tokentail.model import MAX_LINE_BYTES, LogFile, Source
 from tokentail.sighted import ON_DISK, Known, Sighting
 
-_PIECE_BYTES = 65_536
+_PIECE_BYTES = 16_384
 _BOM = b"\xef\xbb\xbf"
 
 

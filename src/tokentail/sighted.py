@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Collection, Iterable, Mapping, Set
 from typing import NamedTuple
 
 from tokentail import merge
-from tokentail.interned import name_of, unpack_numbers
+from tokentail.interned import name_of, pack_numbers, unpack_numbers
 from tokentail.model import LogFile, Provenance
 
 ON_DISK, DELETED, REWRITTEN = Provenance._fields
 _STANDS = {"live": ON_DISK, "missing": DELETED, "rewritten": REWRITTEN}
 _FILE = "SELECT path, root, relative, device, inode, size_bytes, mtime_ns, ctime_ns, state FROM files WHERE id = ?"
-_SIGHTINGS = "SELECT file, start_bytes, records, offsets FROM sightings ORDER BY file, start_bytes"
+_SIGHTINGS = "SELECT file, start_bytes, records, offsets FROM sightings {} ORDER BY file, start_bytes"
+_FEW = 8  # records that SQLite looks for faster than we unpack all
 
 
 class Known(NamedTuple):
@@ -53,7 +55,7 @@ def sightings(db: sqlite3.Connection, numbers: Set[int]) -> dict[int, list[Sight
     """The lines of each of those records, by its number; in order of place. A line that was read twice is one."""
     found: dict[int, dict[tuple[int, int], Sighting]] = {number: {} for number in numbers}
     files: dict[int, tuple[LogFile, str]] = {}
-    for file, start_bytes, packed, offsets in db.execute(_SIGHTINGS):
+    for file, start_bytes, packed, offsets in _packed(db, numbers):
         seen = unpack_numbers(packed)
         if numbers.isdisjoint(seen):
             continue
@@ -63,6 +65,14 @@ def sightings(db: sqlite3.Connection, numbers: Set[int]) -> dict[int, list[Sight
             if number in found:
                 found[number][file, start_bytes + offset] = Sighting(*files[file], start_bytes + offset)
     return {number: _once(each.values()) for number, each in found.items()}
+
+
+def _packed(db: sqlite3.Connection, numbers: Set[int]) -> sqlite3.Cursor:
+    """The rows that may hold one of those records."""
+    if not 0 < len(numbers) <= _FEW:
+        return db.execute(_SIGHTINGS.format(""))
+    wanted = [pack_numbers(array("I", [number])) for number in numbers]
+    return db.execute(_SIGHTINGS.format("WHERE " + " OR ".join(["instr(records, ?)"] * len(wanted))), wanted)
 
 
 def numbers_in(db: sqlite3.Connection, files: Collection[int]) -> set[int]:
