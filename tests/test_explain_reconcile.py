@@ -213,11 +213,11 @@ class Home:
             },
         )
 
-    def hear(self, cost: object) -> None:
+    def hear(self, cost: object, *, session: str = SESSION) -> None:
         """What Claude Code says to its status line after a reply."""
         said = {
             "hook_event_name": "Status",
-            "session_id": SESSION,
+            "session_id": session,
             "transcript_path": str(self.logs / self.log),
             "cwd": "/home/dev/app",
             "model": {"id": MODEL, "display_name": "Opus"},
@@ -279,6 +279,16 @@ def test_a_figure_that_agrees_is_shown_without_reasons(home: Home) -> None:
     said = home.said()
     assert said is not None
     assert (said["agrees"], said["likely_reasons"]) == (True, [])
+
+
+def test_a_session_without_a_line_is_told(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Claude Code knows it, and the logs do not."""
+    home.hear(2.5, session="0e1d2c3b-0000-4000-8000-000000000009")
+    assert main(["explain", "0e1d2c3b-0000-4000-8000-000000000009", "--source", str(home.logs)]) == 2
+    assert capsys.readouterr().err == (
+        "tokentail: no reply of session '0e1d2c3b-0000-4000-8000-000000000009' was counted, of which Claude Code said that it cost $ 2.50"
+        " (its log stands in a folder that is not read, or was deleted before)\n"
+    )
 
 
 @pytest.mark.parametrize("cost", [None, "1.5", -1, True, {}, [1], "NaN"])

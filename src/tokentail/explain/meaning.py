@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from tokentail import merge, periods, sighted
+from tokentail import merge, periods, samples, sighted
 from tokentail.errors import UsageError
 from tokentail.forget import sessions_like
 from tokentail.spelling import near
@@ -112,6 +112,11 @@ def _unclear(word: str, found: Sequence[Meant]) -> UsageError:
 
 
 def _unknown(db: sqlite3.Connection, word: str, kind: str) -> UsageError:
+    if kind in ("", "session") and (said := samples.said_cost(db, word)):
+        why = "its log stands in a folder that is not read, or was deleted before"
+        return UsageError(
+            f"no reply of session {word!r} was counted, of which Claude Code said that it cost $ {said.cost_usd:,.2f} ({why})"
+        )
     names = _near_sessions(db, word) if word and kind in ("", "session") else []
     if kind in ("", "reply"):
         names += _alike(db, word)

@@ -82,7 +82,7 @@ def budget_gauge(standing: Standing) -> Gauge | None:
         figure=f"{bound}{standing.share * 100:.0f} %",
         ahead="crossed" if standing.is_crossed else "",
         ahead_wide="crossed" if standing.is_crossed else f"of {showing.threshold(standing)}",
-        standing="",
+        standing=standing.standing,
     )
 
 
