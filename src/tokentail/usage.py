@@ -69,6 +69,7 @@ class Question(NamedTuple):
     models: Set[str] | None = None  # only these
     part: str = ""  # "not_final": only replies whose output count is not final; "provenance": apart by where replies stand
     sessions: Set[str] | None = None  # only these, by their ids
+    subagents: bool | None = None  # only what subagents used, or only what they did not
 
 
 def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iterator[Usage]:
@@ -146,7 +147,8 @@ def _ways(db: sqlite3.Connection, question: Question) -> list[_Way]:
         return [_Way(_ONE_BY_ONE, condition="NOT final", quarters="not_final > 0")]
     stands = provenance.stands(db) if question.part == "provenance" else None
     if stands is None:
-        is_of_owners = question.by or question.projects is not None or question.sessions is not None
+        narrowed = (question.projects, question.sessions, question.subagents)
+        is_of_owners = question.by or any(each is not None for each in narrowed)
         return [_Way(_BY_OWNER if is_of_owners else _BY_MODEL)]
     # Whole files are deleted, so the replies of nearly every owner stand alike: their sums tell, and of the rest each reply.
     several = f"{_STANDS_OWNER} = x'{provenance.SEVERAL:02x}'"
@@ -252,6 +254,8 @@ def _only(db: sqlite3.Connection, question: Question) -> list[str] | None:
             if not numbers:
                 return None
             conditions.append(condition.format(",".join(map(str, numbers))))
+    if question.subagents is not None:
+        conditions.append(f"owner IN (SELECT id FROM owners WHERE subagent = {question.subagents:d})")
     return conditions
 
 

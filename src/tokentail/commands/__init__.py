@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Command] = {
     "statusline": Command("statusline", "one line for Claude Code, and putting it in its settings"),
     "budget": Command("budget", "how your budgets stand, and who is told when one is crossed"),
     "feed": Command("feed", "one line for every reply, as it happens"),
+    "web": Command("web", "the live page, its API and metrics, on this machine"),
     "explain": Command("explain", "where a number comes from: the lines that were counted, by which rule, at which price"),
     "prices": Command("prices", "what tokens cost, and which of your models have no price"),
     "verify": Command("verify", "hold the store against a full re-read"),

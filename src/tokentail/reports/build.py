@@ -85,7 +85,7 @@ def scope_of(request: Request, data: Data, context: Context) -> Scope:
         hints += [
             unknown_name("model", asked, called) for asked in request.models if not any(matches(names, asked) for names in called.values())
         ]
-    return Scope(_chosen_days(request, data), projects, slugs, models, tuple(hints))
+    return Scope(_chosen_days(request, data), projects, slugs, models, tuple(hints), subagents=request.subagents)
 
 
 def _chosen_days(request: Request, data: Data) -> list[LocalDay]:

@@ -88,6 +88,8 @@ class Counted:
                 continue
             if question.sessions is not None and reply.owner.session not in question.sessions:
                 continue
+            if question.subagents is not None and reply.owner.subagent != question.subagents:
+                continue
             for cell in self._cells(reply):
                 if question.models is None or cell.model in question.models:
                     yield Usage(window, reply.owner, cell, reply.at_ms, reply.at_ms)

@@ -38,6 +38,7 @@ class Request(NamedTuple):
     rounding: Rounding = "hour"  # of a five-hour window's start, see blocks.ROUNDINGS
     order: str = ""  # see build.ORDERS; "" is the report's own
     limit: int | None = None  # rows
+    subagents: bool | None = None  # only what they used, or only what they did not
 
 
 class Context(NamedTuple):

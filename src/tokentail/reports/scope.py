@@ -23,10 +23,11 @@ class Scope(NamedTuple):
     models: Set[str] | None
     hints: tuple[str, ...]
     part: str = ""  # of usage, see `Question.part`
+    subagents: bool | None = None  # likewise
 
     def question(self, windows: Sequence[Window], by: str = "") -> Question:
         """What is to be added up in those windows."""
-        return Question(windows, by, self.slugs, self.models, self.part)
+        return Question(windows, by, self.slugs, self.models, self.part, subagents=self.subagents)
 
     def whole(self) -> list[Window]:
         """All of the chosen time, whatever the days."""

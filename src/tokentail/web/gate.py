@@ -1,0 +1,159 @@
+"""The only place that decides whether a question is let in: from which page, with which token, how long and how often."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Iterable, Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tokentail.web.problems import problem
+from tokentail.web.tokens import COOKIE, Token
+
+MOST_BODY_BYTES = 4_096
+MOST_HEADERS, MOST_HEADER_BYTES = 64, 16_384
+A_SECOND, BURST = 200.0, 1_000.0  # questions of one address
+_MOST_ADDRESSES = 1_000
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+_POLICY = "; ".join(
+    (
+        *("default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "font-src 'self'", "connect-src 'self'"),
+        *("manifest-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
+    )
+)
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+_SET = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+
+
+class Rules(NamedTuple):
+    """Who may come in."""
+
+    host: str  # that the server is bound to
+    hosts: tuple[str, ...]  # other names that it may be called by
+    token: Token | None
+    needs_token: bool  # for all but what is open
+
+    def is_ours(self, host: str) -> bool:
+        """Is that a name of this server, and not one that somebody has made to lead here (DNS rebinding)?"""
+        name = _without_port(host)
+        if name in self.hosts or (is_local(self.host) and name in LOCAL) or name == _bracketed(self.host):
+            return True
+        # Bound to all addresses: whoever names one can have been led to no other place.
+        return self.host in ("0.0.0.0", "::") and (name in LOCAL or _is_address(name))  # compared, not bound
+
+
+def is_local(host: str) -> bool:
+    """Can only this machine reach it?"""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Gate:
+    """In front of the application: lets in what may come in, and says so on each answer."""
+
+    def __init__(
+        self, app: ASGIApp, rules: Rules, needs_token: Callable[[Scope], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`needs_token` says it of an address, where the rules do not say it of all."""
+        self._app, self._rules, self._needs_token, self._clock = app, rules, needs_token, clock
+        self._buckets: dict[str, tuple[float, float]] = {}  # of each address what it may still ask, and since when
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_SET]
+            await send(message)
+
+        refused = self._refused(scope)
+        if refused is not None:
+            await problem(*refused)(scope, receive, send_with_headers)
+            return
+        await self._app(scope, receive, send_with_headers)
+
+    def _refused(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > MOST_HEADER_BYTES:
+            return 431, "the headers are too long"
+        if headers.getlist("host")[1:] or not self._rules.is_ours(headers.get("host", "")):
+            return 403, "this server is not called that (see --allow-host)"
+        if _is_of_another_page(headers):
+            return 403, "pages of other places may not ask"
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not length.isdecimal() or int(length) > (MOST_BODY_BYTES if scope["method"] == "POST" else 0):
+            return 413, f"a body may have at most {MOST_BODY_BYTES} bytes, its length given, and only that of a POST"
+        if not self._may_ask((scope.get("client") or ("",))[0]):
+            return 429, "too many questions; wait a moment"
+        if self._needs_token(scope) and not self._has_token(headers):
+            return 401, "a token is needed: the server shows an address that holds it when the token is made"
+        return None
+
+    def _may_ask(self, address: str) -> bool:
+        now = self._clock()
+        left, since = self._buckets.pop(address, (BURST, now))
+        left = min(left + (now - since) * A_SECOND, BURST)
+        if len(self._buckets) >= _MOST_ADDRESSES:
+            self._buckets.pop(next(iter(self._buckets)))  # the one that has asked nothing for the longest
+        self._buckets[address] = (max(left - 1, 0.0), now)
+        return left >= 1
+
+    def _has_token(self, headers: Headers) -> bool:
+        token = self._rules.token
+        if token is None:
+            return False
+        kind, _, said = headers.get("authorization", "").partition(" ")
+        if kind.casefold() == "bearer" and token.is_token(said.strip()):
+            return True
+        return any(token.is_cookie(said) for said in _cookies(headers.getlist("cookie")))
+
+
+def _is_of_another_page(headers: Headers) -> bool:
+    """What a browser says of where a question comes from; a person who follows a link to us is no page that asks."""
+    host, origin = headers["host"].casefold(), headers.get("origin", "").casefold()
+    if origin and origin not in (f"http://{host}", f"https://{host}"):  # https: behind a proxy that speaks TLS for us
+        return True
+    return headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and headers.get("sec-fetch-mode") != "navigate"
+
+
+def _cookies(said: Iterable[str]) -> Iterable[str]:
+    for header in said:
+        try:
+            found = SimpleCookie(header)
+        except CookieError:
+            continue
+        if COOKIE in found:
+            yield found[COOKIE].value
+
+
+def _without_port(host: str) -> str:
+    name = host.casefold()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host.casefold()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
