@@ -236,6 +236,11 @@ class UpdateCoordinator:
         return self._notes.recent
 
     @property
+    def replaced(self) -> int:
+        """How often another store has come into the place of the one before, with changes that are numbered anew."""
+        return self._told.stores
+
+    @property
     def pending(self) -> int:
         """How many files a pass has left to be read."""
         return len(self._pending)

@@ -13,9 +13,15 @@ News = Callable[[], list[ReplyChange]]
 
 
 class Told:
-    """How far this process has told what changed; others may have changed it."""
+    """
+    How far this process has told what changed; others may have changed it.
+
+    Attributes:
+        stores: how many stores have stood in one another's place, of which all was news.
+    """
 
     def __init__(self) -> None:
+        self.stores = 0
         self._latest: int | None = None
         self._was_empty = False  # the store, when it was told of last
         self._damage: sqlite3.DatabaseError | None = None  # met while changes were loaded
@@ -29,6 +35,7 @@ class Told:
     def begin_anew(self) -> None:
         """Another store is in the place of the one before: its changes are numbered anew, and all of them are news."""
         self._latest, self._damage = 0, None
+        self.stores += 1
 
     def news(self, db: sqlite3.Connection | None) -> News:
         """

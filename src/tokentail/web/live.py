@@ -87,8 +87,9 @@ class Hub:
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._listeners: set[Listener] = set()
-        self._known = 0  # the last change that was handed on
-        self._epoch = 0  # which file the store is: numbers of changes begin anew with another one
+        self._told = 0  # the last change that the follower has told
+        self._known = 0  # and that was handed on
+        self._epoch = ""  # which file the store is: numbers of changes begin anew with another one
         self._reasons: dict[str, float] = {}  # when each was told last
         self._look_due = 0.0
         self.since_start, self.looks = Metrics(), 0
@@ -159,7 +160,7 @@ class Hub:
         if not last_id:
             return b""
         epoch, _, word = last_id.partition("-")
-        if epoch != str(self._epoch) or not (word.isascii() and word.isdecimal()) or len(word) > 18:
+        if epoch != self._epoch or not (word.isascii() and word.isdecimal()) or len(word) > 18:
             return _reset(self._epoch, known)
         number = int(word)
         try:
@@ -190,18 +191,21 @@ class Hub:
         if not update.metrics.is_idle or update.metrics.files_checked:
             self.since_start = Metrics._make(a + b for a, b in zip(self.since_start, update.metrics, strict=True))
             self.looks += 1
-        changes, epoch = update.changes, _epoch(self._store)
-        is_reset = epoch != self._epoch or len(changes) > MOST_WAITING // 2
-        if is_reset:
-            self._epoch = epoch
-            changes = []
-        events = self._events(changes)
+        changes, epoch = update.changes, f"{_number(self._store)}.{self._coordinator.replaced}"
+        # The first fill of a store has no numbers. What is so much is sooner loaded than told.
+        is_fill = any(change.seq <= self._told for change in changes)
+        is_reset = epoch != self._epoch or is_fill or len(changes) > MOST_WAITING // 2
+        self._epoch = epoch
+        events = [] if is_reset else self._events(changes)
         look = b""
         if events or is_reset or (not update.metrics.is_idle and now >= self._look_due):
             look, self._look_due = self._look(update), now + LOOK_EVERY_S
-        known = queries.latest_change(self._coordinator.db) if is_reset else events[-1].number if events else 0
+        if is_reset:
+            self._told = max((change.seq for change in changes), default=queries.latest_change(self._coordinator.db))
+        elif events:
+            self._told = events[-1].number
         if events or look or is_reset:
-            self._loop.call_soon_threadsafe(self._hand_on, Batch(events, look, is_reset), known)
+            self._loop.call_soon_threadsafe(self._hand_on, Batch(events, look, is_reset), self._told)
         if not update.catching_up:
             self._loop.call_soon_threadsafe(self.ready.set)
 
@@ -225,11 +229,11 @@ class Hub:
         return f"event: look\ndata: {json.dumps(fields)}\n\n".encode()
 
 
-def _reset(epoch: int, known: int) -> bytes:
+def _reset(epoch: str, known: int) -> bytes:
     return f"event: reset\nid: {epoch}-{known}\ndata: {{}}\n\n".encode()
 
 
-def _epoch(store: Path) -> int:
+def _number(store: Path) -> int:
     try:
         return store.stat().st_ino
     except OSError:
