@@ -92,7 +92,7 @@ def test_another_store_in_its_place_is_told(tmp_path: Path) -> None:
         heard.until(lambda: "reset" in [event.name for event in heard.events])
         served.write(line("m3"))
         heard.until(lambda: "m3" in heard.keys)
-        assert {reply["key"] for reply in served.get("replies")["replies"]} == {"m0", "m1", "m2", "m3"}
+        heard.until(lambda: {reply["key"] for reply in served.get("replies")["replies"]} == {"m0", "m1", "m2", "m3"})
 
 
 def test_who_is_too_slow_is_dropped(tmp_path: Path) -> None:

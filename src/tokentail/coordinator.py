@@ -385,6 +385,7 @@ class UpdateCoordinator:
         if is_another:
             self.close()  # another process has moved a damaged one aside
             self._told.begin_anew()
+            self._is_wanted = True  # it may know nothing of the files that nobody writes
         if is_new := self._store is None:
             self._store, self._opened = self._open(), _identity(self.store_path)
         store = self._store
