@@ -91,7 +91,7 @@ def _problem(says: str) -> dict[str, object]:
 
 
 def _parameter(param: Param) -> dict[str, object]:
-    one: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": LONGEST}
+    one: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[^\\x00]*$"}
     if param.choices:
         one = {"type": "string", "enum": list(param.choices)}
     elif param.kind == "flag":
