@@ -79,19 +79,27 @@ def one_by_one(lines: Sequence[Record], question: Question, parts: Mapping[str, 
                 continue
             if question.sessions is not None and reply.owner.session not in question.sessions:
                 continue
+            if question.subagents is not None and reply.owner.subagent is not question.subagents:
+                continue
             for cell in cells_of(reply, PRICES):
                 if question.models is None or cell.model in question.models:
                     yield Usage(number, reply.owner, cell, reply.at_ms, reply.at_ms, parts[reply.key] if parts else 0)
 
 
 @settings(deadline=None, max_examples=300)
-@given(SPREAD, TIMES, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS)
+@given(SPREAD, TIMES, CUTS, st.sampled_from(["", "project", "owner"]), NAMES, MODELS, st.sampled_from([None, None, True, False]))
 def test_any_question_is_answered_as_by_looking_at_every_reply(
-    lines: list[Record], now_ms: int, cuts: list[int], by: str, projects: frozenset[str] | None, models: frozenset[str] | None
+    lines: list[Record],
+    now_ms: int,
+    cuts: list[int],
+    by: str,
+    projects: frozenset[str] | None,
+    models: frozenset[str] | None,
+    subagents: bool | None,
 ) -> None:
     """Windows of any length, cut anywhere, whole days or single milliseconds, wherever the summaries end; each sum has one price."""
     windows = [Window(str(start), start, end) for start, end in pairwise(cuts)][::2]
-    question = Question(windows, by, projects, models)
+    question = Question(windows, by, projects, models, subagents=subagents)
     db = store_of(*lines, now_ms=now_ms).connection
     assert added(usage.usage(db, question, PRICES), question) == added(one_by_one(lines, question), question)
 
