@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, line, live, schema, screen, start, told, warm, watch
+from benchmarks import cold, corpus, history, line, live, schema, screen, start, told, warm, watch, web
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "schema": schema.run,
     "watch": watch.run,
     "screen": screen.run,
+    "web": web.run,
 }
 USUAL = (
     "start",
@@ -37,6 +38,7 @@ USUAL = (
     "corpus",
     "watch",
     "screen",
+    "web",
     "live",
 )  # schema measures designs that were not chosen
 

@@ -81,7 +81,7 @@ def run(bench: Bench) -> list[Row]:
         log = logs / "projects" / "-home-dev-app" / "screen.jsonl"
         run_command(bench.ours("demo", "--write", str(logs), logs=logs, home=home))
         log.parent.mkdir(parents=True)
-        log.write_bytes(b"".join(_line(f"old-{number}") for number in range(200)))
+        log.write_bytes(b"".join(log_line(f"old-{number}") for number in range(200)))
         command = bench.ours(logs=logs, home=home)
         run_command(bench.ours("daily", "--json", logs=logs, home=home))
         for width, height in SIZES:
@@ -139,12 +139,13 @@ def _write(log: Path, seconds: float, *, model: str = "") -> dict[bytes, float]:
         time.sleep(max(began + number / RATE - time.monotonic(), 0))
         name = f"zq{time.time_ns() // 1000 % 1_000_000_000:09}"
         with log.open("ab") as file:
-            file.write(_line(name, model or name))
+            file.write(log_line(name, model or name))
         written[name.encode()] = time.time()
     return written
 
 
-def _line(name: str, model: str = "claude-opus-5") -> bytes:
+def log_line(name: str, model: str = "claude-opus-5") -> bytes:
+    """A reply of that message id, written now."""
     usage = {"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 20_000, "cache_creation_input_tokens": 100}
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     message = {"id": f"msg_{name}", "role": "assistant", "model": model, "stop_reason": "end_turn", "usage": usage}
