@@ -161,7 +161,7 @@ class UpdateCoordinator:
         """
         degraded: list[str] = []
         with database.locked(self.store_path, wait_s=self._wait_s):
-            if self._store is None or _identity(self.store_path) == self._opened:
+            if self._store is None or database.identity(self.store_path) == self._opened:
                 self._replace_damaged(error, degraded)
         return degraded
 
@@ -257,7 +257,7 @@ class UpdateCoordinator:
 
     def heard(self) -> Update:
         """What other processes have committed since the update before; no file is looked at."""
-        if self._store is None or _identity(self.store_path) != self._opened:
+        if self._store is None or database.identity(self.store_path) != self._opened:
             return self.look(None)
         try:
             news = self._told.news(self._store.connection)
@@ -381,13 +381,13 @@ class UpdateCoordinator:
 
     def _ready_store(self) -> Store:
         """The open store, with a tracker that knows what it knows."""
-        is_another = self._store is not None and _identity(self.store_path) != self._opened
+        is_another = self._store is not None and database.identity(self.store_path) != self._opened
         if is_another:
             self.close()  # another process has moved a damaged one aside
             self._told.begin_anew()
             self._is_wanted = True  # it may know nothing of the files that nobody writes
         if is_new := self._store is None:
-            self._store, self._opened = self._open(), _identity(self.store_path)
+            self._store, self._opened = self._open(), database.identity(self.store_path)
         store = self._store
         if is_another and not queries.has_replies(store.connection):
             store.begin_changes()  # somebody has deleted it
@@ -456,12 +456,3 @@ def _batches(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
             batch, records = [], 0
     if batch:
         yield batch
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file that is, or None when there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -165,6 +165,15 @@ def cannot_write(path: Path, error: Exception) -> StoreBlockedError:
     )
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file a store is, or None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def is_damaged(error: sqlite3.DatabaseError) -> bool:
     """Does the error mean that the file's content is broken, and not that the disk is full or the file locked?"""
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

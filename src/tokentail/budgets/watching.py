@@ -80,8 +80,8 @@ def _watch(watched: Watched, tell: Callable[[Fired], object], stop: threading.Ev
 
 def _look_on(watched: Watched, db: sqlite3.Connection, tell: Callable[[Fired], object], stop: threading.Event, every_s: float) -> None:
     """Until the store is another file."""
-    seen, looked, file = -1, 0.0, _identity(watched.store)
-    while not stop.is_set() and _identity(watched.store) == file:
+    seen, looked, file = -1, 0.0, database.identity(watched.store)
+    while not stop.is_set() and database.identity(watched.store) == file:
         version = int(db.execute("PRAGMA data_version").fetchone()[0])
         if version != seen or time.monotonic() - looked >= _AT_LEAST_EVERY_S:
             seen, looked = version, time.monotonic()
@@ -95,11 +95,3 @@ def _look_on(watched: Watched, db: sqlite3.Connection, tell: Callable[[Fired], o
 def _is_filled(db: sqlite3.Connection) -> bool:
     """Not while it is being made or migrated: then it would say that nothing was used."""
     return db.execute("PRAGMA user_version").fetchone()[0] == database.SCHEMA_VERSION and queries.has_replies(db)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

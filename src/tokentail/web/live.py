@@ -191,7 +191,7 @@ class Hub:
         if not update.metrics.is_idle or update.metrics.files_checked:
             self.since_start = Metrics._make(a + b for a, b in zip(self.since_start, update.metrics, strict=True))
             self.looks += 1
-        changes, epoch = update.changes, f"{_number(self._store)}.{self._coordinator.replaced}"
+        changes, epoch = update.changes, _epoch(self._store, self._coordinator.replaced)
         # The first fill of a store has no numbers. What is so much is sooner loaded than told.
         is_fill = any(change.seq <= self._told for change in changes)
         is_reset = epoch != self._epoch or is_fill or len(changes) > MOST_WAITING // 2
@@ -233,8 +233,7 @@ def _reset(epoch: str, known: int) -> bytes:
     return f"event: reset\nid: {epoch}-{known}\ndata: {{}}\n\n".encode()
 
 
-def _number(store: Path) -> int:
-    try:
-        return store.stat().st_ino
-    except OSError:
-        return 0
+def _epoch(store: Path, replaced: int) -> str:
+    """The same as long as the store is the same file, also for the next server."""
+    _, number = database.identity(store) or (0, 0)
+    return f"{number}.{replaced}"
