@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -433,3 +434,40 @@ async def test_a_damaged_store_does_not_end_the_screen(tmp_path: Path) -> None:
             log.write(reply(30))
         await at_desk.until(lambda: "was damaged" in at_desk.text)
         await at_desk.until(lambda: "2 replies" in at_desk.text)
+
+
+async def test_letters_go_where_the_keys_beside_them_go(tmp_path: Path) -> None:
+    """`g` and `G` as Home and End, Page Up as far as Page Down came."""
+    async with desk(tmp_path, *(reply(60 + number) for number in range(40))) as at_desk:
+        table, found = at_desk.app._feed_view, {}
+        for key in ("down", "end", "G", "home", "g", "pagedown", "pageup"):
+            await at_desk.press(key)
+            found[key] = table.chosen.key if table.chosen else ""
+        assert (found["down"], found["end"], found["home"]) == ("m60", "m99", "")
+        assert (found["G"], found["g"]) == (found["end"], found["home"])
+        assert found["pagedown"] not in ("", "m60", "m99")
+        assert found["pageup"] in ("", "m60")
+
+
+async def test_backspace_goes_back_too(tmp_path: Path) -> None:
+    """As Esc does, from whatever was opened."""
+    async with desk(tmp_path, reply(60)) as at_desk:
+        await at_desk.press("down", "enter")
+        await at_desk.until(lambda: "Reply m60" in at_desk.text)
+        await at_desk.press("backspace")
+        await at_desk.until(lambda: "requests" in at_desk.text)
+
+
+def test_every_key_is_pressed_by_a_test_and_told_in_the_documents() -> None:
+    """A key that is added without a test, or of which nobody is told, is found here."""
+    here = Path(__file__).parent
+    source = "".join(path.read_text() for path in sorted((here.parent / "src" / "tokentail" / "tui").glob("*.py")))
+    tests = "".join(path.read_text() for path in sorted(here.glob("test_tui*.py"))) + (here / "desk.py").read_text()
+    told = (here.parent / "docs" / "screen.md").read_text()
+    keys = {key for found in re.findall(r'Binding\(\s*"([^"]+)"', source) for key in found.split(",")}
+    assert len(keys) > 30
+    assert {key for key in keys if f'"{key}"' not in tests} == set()
+    names = {"up": "↑", "down": "↓", "left": "←", "right": "→", "question_mark": "?", "slash": "/", "pageup": "PgUp", "pagedown": "PgDn"}
+    names |= {"shift+tab": "Shift+Tab", "ctrl+c": "Ctrl+C"}
+    assert {key for key in keys if f"`{names.get(key, key)}`".casefold() not in told.casefold()} - {"escape"} == set()
+    assert "`Esc`" in told
