@@ -19,6 +19,7 @@ from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 from tokentail.recount import Place, Recount
 
 MAX_SHOWN = 50
+_UNKNOWN = "the store has it, and no line of the logs gives it"
 
 
 class Difference(NamedTuple):
@@ -95,13 +96,13 @@ def _verdict(db: sqlite3.Connection, recount: Recount) -> Verdict:
     for key in stored.keys() - found.keys():
         group = merge.group_of_key(key)
         if not states[group] or ("live" in states[group] and not (states[group] - {"live"} and group in in_logs)):
-            differences.append(Difference(key, "the store has it, and no line of the logs gives it", _places(db, key)))
+            differences.append(Difference(key, _UNKNOWN, []))
         elif "live" not in states[group]:
             deleted += "missing" in states[group]
             rewritten += "missing" not in states[group]
     differences += _wrong_summaries(db, stored.values())
     forgotten = len(recount.replies) - len(kept.replies)
-    return Verdict(len(recount.replies), len(stored), deleted, rewritten, sorted(differences), forgotten)
+    return Verdict(len(recount.replies), len(stored), deleted, rewritten, _placed(db, sorted(differences)), forgotten)
 
 
 def _without_forgotten(db: sqlite3.Connection, recount: Recount) -> Recount:
@@ -209,15 +210,23 @@ def _add(sums: _Sums, key: tuple[Any, ...], row: list[int]) -> None:
     known[8:] = min(known[8], row[8]), max(known[9], row[9])
 
 
-def _places(db: sqlite3.Connection, key: str) -> list[Place]:
-    """Where the store says that a reply's group was sighted, in files that are there."""
-    group = merge.group_of_key(key)
-    numbers = {row[0] for row in db.execute("SELECT id FROM records WHERE group_text = ?", (group,))}
-    numbers |= {row[0] for row in db.execute("SELECT id FROM replies WHERE key = ?", (key,))}
-    places = []
+def _placed(db: sqlite3.Connection, differences: list[Difference]) -> list[Difference]:
+    """With the places where the store says that it saw what no line gives; of those that are shown, as all sightings are gone through."""
+    wanted = {each.key: _numbers(db, each.key) for each in differences[:MAX_SHOWN] if each.why == _UNKNOWN}
+    if not wanted:
+        return differences
+    keys = {number: key for key, numbers in wanted.items() for number in numbers}
+    places: dict[str, list[Place]] = {key: [] for key in wanted}
     for path, start, records, offsets in db.execute(
         "SELECT path, start_bytes, records, offsets FROM sightings JOIN files ON files.id = sightings.file WHERE state = 'live'"
     ):
-        pairs = zip(unpack_numbers(records), unpack_numbers(offsets), strict=True)
-        places += [Place(os.fsdecode(path), start + offset) for record, offset in pairs if record in numbers]
-    return places
+        for record, offset in zip(unpack_numbers(records), unpack_numbers(offsets), strict=True):
+            if record in keys:
+                places[keys[record]].append(Place(os.fsdecode(path), start + offset))
+    return [each._replace(places=places.get(each.key, each.places)) for each in differences]
+
+
+def _numbers(db: sqlite3.Connection, key: str) -> set[int]:
+    """Of the records and replies of a reply's group."""
+    numbers = {row[0] for row in db.execute("SELECT id FROM records WHERE group_text = ?", (merge.group_of_key(key),))}
+    return numbers | {row[0] for row in db.execute("SELECT id FROM replies WHERE key = ?", (key,))}
