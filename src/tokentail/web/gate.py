@@ -16,7 +16,7 @@ from tokentail.web.tokens import COOKIE, Token
 
 MOST_BODY_BYTES = 4_096
 MOST_HEADERS, MOST_HEADER_BYTES = 64, 16_384
-A_SECOND, BURST = 200.0, 1_000.0  # questions of one address
+A_SECOND, BURST = 400.0, 4_000.0  # questions of one address: two hundred pages that come back at once ask eight each
 _MOST_ADDRESSES = 1_000
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _POLICY = "; ".join(
