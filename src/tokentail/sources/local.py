@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tokentail.model import Listing, LogFile, Problem
 from tokentail.sources.handles import Handles
+from tokentail.sources.inflated import Inflated, is_compressed
 
-is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?\Z").search
+is_log_name = re.compile(r"\.jsonl(\.[0-9]+)?(\.gz|\.zst)?\Z").search
 _VANISHED = (errno.ENOENT, errno.ENOTDIR)
 _STEP = 256  # entries
 
@@ -23,13 +24,18 @@ _Scan = Callable[[str], _Entries]
 
 
 class LocalFolders:
-    """Folders that are searched for `*.jsonl` and `*.jsonl.N`, at any depth; links to folders are not followed."""
+    """
+    Folders that are searched for `*.jsonl` and `*.jsonl.N`, plain or compressed (`.gz`, `.zst`), at any depth.
+
+    Links to folders are not followed. A compressed log is read as what it holds; its size is that of the file.
+    """
 
     def __init__(self, folders: Iterable[Path]) -> None:
         """A folder inside another one, or the same by another name, is searched once."""
         self._shown = tuple(dict.fromkeys(str(folder) for folder in folders))
         self._roots = _outermost(os.path.realpath(folder) for folder in self._shown)
         self._handles = Handles()
+        self._inflated = Inflated(self._read_raw)
 
     @property
     def names(self) -> Sequence[str]:
@@ -52,14 +58,20 @@ class LocalFolders:
         if folders:
             self._handles.look()
         self._handles.compare(places, found)
-        return Listing([found[path] for path in sorted(found)], problems)
+        return self._listing(found, problems)
 
     def list_files(self) -> Listing:
         found: dict[str, LogFile] = {}
         problems: list[Problem] = []
         for root in self._roots:
             _search(root, found, problems, self._scan)
-        return Listing([found[path] for path in sorted(found)], problems)
+        return self._listing(found, problems)
+
+    def _listing(self, found: dict[str, LogFile], problems: list[Problem]) -> Listing:
+        """With what is wrong inside of compressed files, as far as they were read."""
+        files = [found[path] for path in sorted(found)]
+        damaged = ((file, self._inflated.damage(file)) for file in files if is_compressed(file.path))
+        return Listing(files, [*problems, *(Problem(file.path, why) for file, why in damaged if why)])
 
     def differing(self, known: Callable[[str], LogFile | None]) -> Iterator[tuple[list[str], list[str]]]:
         """
@@ -111,6 +123,10 @@ class LocalFolders:
         Raises:
             OSError: the file cannot be read, or is no regular file any more.
         """
+        read = self._inflated.read_into if is_compressed(file.path) else self._read_raw
+        return read(file, start_bytes, buffer)
+
+    def _read_raw(self, file: LogFile, start_bytes: int, buffer: memoryview) -> int:
         # Not mmap: a file that is cut short under a map kills the process.
         with self._handles.opened(file) as held:
             done = 0
