@@ -73,12 +73,12 @@ def fixture_open_path(tmp_path: Path) -> Path:
 
 
 def test_logs_at_any_depth(tmp_path: Path) -> None:
-    """`*.jsonl` and rotated `*.jsonl.N`, sorted by path; nothing else."""
-    for name in ("a/s1.jsonl", "a/b/c/s2.jsonl", "s3.jsonl.1", "s3.jsonl.12", ".hidden/s4.jsonl", ".jsonl"):
+    """`*.jsonl` and rotated `*.jsonl.N`, plain or compressed, sorted by path; nothing else."""
+    logs = [".hidden/s4.jsonl", ".jsonl", "a/b/c/s2.jsonl", "a/s1.jsonl", "s3.jsonl.1", "s3.jsonl.12", "z/s6.jsonl.2.zst", "z/s6.jsonl.gz"]
+    others = ("s5.json", "s6.gz", "s6.jsonl.gz.1", "s6.jsonl.xz", "s7.jsonl.", "s8.jsonl.1a", "s9.jsonl~", "s0.jsonl.1\n", "x.jsonl.tmp")
+    for name in (*reversed(logs), *others):
         write(tmp_path / name)
-    for name in ("s5.json", "s6.jsonl.gz", "s7.jsonl.", "s8.jsonl.1a", "s9.jsonl~", "s0.jsonl.1\n", "x.jsonl.tmp"):
-        write(tmp_path / name)
-    assert found(tmp_path) == [".hidden/s4.jsonl", ".jsonl", "a/b/c/s2.jsonl", "a/s1.jsonl", "s3.jsonl.1", "s3.jsonl.12"]
+    assert found(tmp_path) == logs
 
 
 def test_what_a_listing_says(tmp_path: Path) -> None:

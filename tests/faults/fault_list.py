@@ -78,6 +78,13 @@ FAULTS = (
         "what was in a log that was read before, once; of others a part, nothing twice",
         ("S18", "F20-held", "S53", "S55", "test_sources_handles.py::test_lines_of_a_log_that_was_deleted_count"),
     ),
+    Fault(
+        "F21",
+        "compressed logs: grown, cut, padded, made of a plain one",
+        "gzip members and zstd frames, appended whole and in parts",
+        EXACT + "; damage named",
+        ("S17", "S47", "S48", "test_sources_inflated.py::test_a_member_that_is_cut_is_completed"),
+    ),
     # Tree
     Fault(
         "F22",
@@ -221,7 +228,6 @@ FAULTS = (
 
 # What no test here brings about, and why.
 NOT_INJECTED = (
-    ("F21, S47, S48", "compressed logs are not read yet; that `.gz` files count nothing is shown by S17"),
     ("loss of power itself", "a test cannot cut the power; the file images that it may leave are made (F41)"),
     ("an error of a real disk", "it is raised where the log is read (F26)"),
     (

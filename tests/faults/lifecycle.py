@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 
+import zstandard
+
 from faults.scene import Scene
 from faults.table import scenario
 
@@ -56,7 +58,7 @@ def s16(s: Scene) -> None:
                 s.caught_up()
 
 
-@scenario("S17", "ten rotations with compression delayed by one; a .gz counts nothing", sizes=True)
+@scenario("S17", "ten rotations with compression delayed by one; what is compressed counts nothing twice", sizes=True)
 def s17(s: Scene) -> None:
     s.start()
     for _ in range(s.times(4, 10)):
@@ -202,6 +204,41 @@ def s25(s: Scene) -> None:
         s.remove(f"{F}.1")
         s.append(F, 2)
         s.path(f"{F}.{turn + 2}.gz").write_bytes(gzip.compress(data))
+        s.append(F, 2)
+
+
+@scenario("S47", "compressed: growing by members, cut inside of one and completed, zeros between and behind, garbage behind")
+def s47(s: Scene) -> None:
+    s.start()
+    for kind, packed in (("gz", gzip.compress), ("zst", zstandard.compress)):
+        for _ in range(3):
+            s.write(f"{F}.{kind}", packed(s.lines(3)))
+        member = packed(s.lines(4))
+        for part in (member[:20], member[20:-3], member[-3:]):
+            s.write(f"{F}.{kind}", part)
+            s.caught_up()
+        half = s.lines(2)
+        s.write(f"{F}.{kind}", packed(half[:100]))
+        s.write(f"{F}.{kind}", packed(half[100:]))
+    s.write(f"{F}.gz", bytes(600))
+    s.write(f"{F}.gz", gzip.compress(s.lines(2)))
+    s.caught_up()
+    s.codes = {0, 1}  # it is named
+    s.write(f"{F}.gz", b"no compressed data")
+
+
+@scenario("S48", "rotated into a compressed log, beside it for a while or at once")
+def s48(s: Scene) -> None:
+    s.start()
+    for number, kind in enumerate(("gz", "zst", "gz"), 1):
+        packed = gzip.compress if kind == "gz" else zstandard.compress
+        s.append(F, 3)
+        s.caught_up()
+        data = s.path(F).read_bytes()
+        s.put(f"-app/s1.jsonl.{number}.{kind}", packed(data))
+        if number < 3:
+            s.caught_up()
+        s.remove(F)
         s.append(F, 2)
 
 
