@@ -78,6 +78,7 @@ def requests(name: str | None = None) -> st.SearchStrategy[Request]:
         not_final=st.booleans(),
         estimate=st.just(False),
         limit=st.none(),
+        subagents=st.sampled_from([None, True, False]),
     )
 
 
@@ -105,15 +106,15 @@ def test_all_reports_have_one_total(lines: list[Record], request: Request) -> No
             assert total_of(report.rows, field) == getattr(report.totals, field)
         assert total_of(report.rows, "cost_usd") == pytest.approx(report.totals.cost_usd or 0)
     if not request.models:
-        replies = [reply for reply in replies_of(lines).values() if _is_chosen(request, reply.at_ms, reply.owner.project)]
+        replies = [reply for reply in replies_of(lines).values() if _is_chosen(request, reply.at_ms, reply.owner)]
         add_replies(expected, replies, lambda _: "", PRICES)
         assert chosen.totals == expected.totals()
 
 
-def _is_chosen(request: Request, at_ms: int, project: str) -> bool:
+def _is_chosen(request: Request, at_ms: int, owner: Owner) -> bool:
     day = periods.day_of(at_ms, request.zone)
     is_in = (request.since is None or day >= request.since) and (request.until is None or day <= request.until)
-    return is_in and project in FILTERS[request.projects]
+    return is_in and owner.project in FILTERS[request.projects] and request.subagents in (None, owner.subagent)
 
 
 # Periods
