@@ -124,7 +124,7 @@ def _is_chosen(request: Request, at_ms: int, owner: Owner) -> bool:
 @given(SPREAD, requests(), st.sampled_from(["daily", "weekly", "monthly"]))
 def test_a_period_holds_the_replies_of_its_days(lines: list[Record], request: Request, name: str) -> None:
     """Each reply is in the row of its local day, that day's week or its month, in every zone, also where clocks change."""
-    request = request._replace(report=name, since=None, until=None, projects=(), models=())
+    request = request._replace(report=name, since=None, until=None, projects=(), models=(), subagents=None)
     expected: defaultdict[str, int] = defaultdict(int)
     for reply in replies_of(lines).values():
         day = periods.day_of(reply.at_ms, request.zone)
