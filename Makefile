@@ -1,6 +1,6 @@
 # Every target sets up .venv first, which costs nothing when it is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all check fix lock bench soak clean
+.PHONY: help setup web run test test-all check fix lock bench soak clean
 
 ARGS ?=
 
@@ -10,13 +10,17 @@ help: ## show this list
 setup: # what all the others do first
 	@scripts/setup
 
+web: setup ## build the page of `tokentail web`; quick when nothing changed
+	@scripts/web
+
 run: setup ## run tokentail; ARGS="daily --json" gives it words
+	@case " $(ARGS) " in " web "*) scripts/web || true;; esac
 	@.venv/bin/tokentail $(ARGS)
 
-test: setup ## the tests, without the slow ones; ARGS="-k cursor" picks some
+test: setup web ## the tests, without the slow ones; ARGS="-k cursor" picks some
 	@.venv/bin/pytest -m "not slow" $(ARGS)
 
-test-all: setup ## all tests
+test-all: setup web ## all tests
 	@.venv/bin/pytest $(ARGS)
 
 check: setup ## layout, lint and types
@@ -35,5 +39,6 @@ soak: setup ## follow for 10 minutes while all kinds of things happen; ARGS="--m
 	@.venv/bin/python -m benchmarks.soak $(ARGS)
 
 clean: ## delete what was made: .venv, caches, builds
+	rm -rf web/node_modules web/.node web/.built web/build.log src/tokentail/web/static
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
