@@ -86,6 +86,11 @@ def in_checkout(*folders: str) -> set[str]:
     return {name for name in listed.split("\0") if name and (ROOT / name).is_file()}
 
 
+def page() -> set[str]:
+    """The files of the page, where scripts/web has built them: not in git, but shipped."""
+    return {str(path.relative_to(ROOT)) for path in (PACKAGE / "web" / "static").rglob("*") if path.is_file()}
+
+
 def needed() -> set[str]:
     """The packages that tokentail needs to run, and those that these need, by their normal names."""
     found: set[tuple[str, str]] = set()  # each with the extras that are asked for
@@ -118,7 +123,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
     """Each file of the package, byte for byte, with its schema, prices, styles, scripts and the mark that it is typed; no tests."""
     packed = in_wheel(built.wheel)
     package = {name: data for name, data in packed.items() if ".dist-info/" not in name}
-    assert package == {name.removeprefix("src/"): (ROOT / name).read_bytes() for name in in_checkout("src")}
+    assert package == {name.removeprefix("src/"): (ROOT / name).read_bytes() for name in in_checkout("src") | page()}
     for name in ("py.typed", "schema.sql", "migrations/1.sql", "prices.json", "tui/screen.tcss", "completion/bash.sh"):
         assert f"tokentail/{name}" in package
 
@@ -139,7 +144,7 @@ def test_the_wheel_says_what_it_is(built: Built) -> None:
 def test_the_source_package_holds_the_checkout(built: Built) -> None:
     """All that git has, but for what begins with a dot: the tests run from it, and it builds the same wheel."""
     checkout = {name for name in in_checkout() if not any(part.startswith(".") for part in Path(name).parts)}
-    assert in_sdist(built.sdist) - {"PKG-INFO", ".gitignore"} == checkout
+    assert in_sdist(built.sdist) - {"PKG-INFO", ".gitignore"} == checkout | page()
 
 
 def test_the_source_package_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
