@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, line, live, schema, screen, start, told, warm, watch, web
+from benchmarks import cold, corpus, history, line, live, page, schema, screen, start, told, warm, watch, web
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "watch": watch.run,
     "screen": screen.run,
     "web": web.run,
+    "page": page.run,
 }
 USUAL = (
     "start",
@@ -39,6 +40,7 @@ USUAL = (
     "watch",
     "screen",
     "web",
+    "page",
     "live",
 )  # schema measures designs that were not chosen
 

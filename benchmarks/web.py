@@ -105,7 +105,7 @@ def run(bench: Bench) -> list[Row]:
         run_command(bench.ours("demo", "--write", str(logs), logs=logs, home=scratch))
         log.parent.mkdir(parents=True)
         log.write_bytes(log_line("old"))
-        with _server(bench.ours("web", "--no-browser", "--port", "0", logs=logs, home=scratch / "home")) as server:
+        with serving(bench.ours("web", "--no-browser", "--port", "0", logs=logs, home=scratch / "home")) as server:
             rows = [*_live(bench, server, log, 1, bench.seconds), *_live(bench, server, log, STREAMS, max(bench.seconds, 60.0))]
             rows += _idle(bench, server)
     return [*rows, *_answers(bench)]
@@ -115,7 +115,7 @@ def _live(bench: Bench, server: Server, log: Path, many: int, seconds: float) ->
     streams = [server.stream() for _ in range(many)]
     time.sleep(1.0)
     heard, before = Heard(streams), server.cpu_s()
-    written = _write(log, seconds)
+    written = write_lines(log, seconds)
     share = (server.cpu_s() - before) / seconds * 100
     until = time.monotonic() + 10.0
     while any(len(keys) < len(written) for keys in heard.keys.values()) and time.monotonic() < until:
@@ -153,7 +153,7 @@ def _answers(bench: Bench) -> list[Row]:
     with bench.scratch() as scratch:
         shutil.copy(database.store_path(folder, None), database.store_path(scratch, None))
         (scratch / "logs" / "projects").mkdir(parents=True)
-        with _server(bench.ours("web", "--no-browser", "--port", "0", logs=scratch / "logs", home=scratch)) as server:
+        with serving(bench.ours("web", "--no-browser", "--port", "0", logs=scratch / "logs", home=scratch)) as server:
             rows = []
             for path in _ASKED:
                 times = []
@@ -164,12 +164,12 @@ def _answers(bench: Bench) -> list[Row]:
     return rows
 
 
-def _write(log: Path, seconds: float) -> dict[bytes, float]:
+def write_lines(log: Path, seconds: float, rate: int = RATE) -> dict[bytes, float]:
     """Lines at their rate, and when each was written."""
     written, began = {}, time.monotonic()
     with log.open("ab", buffering=0) as file:
-        for number in range(int(seconds * RATE)):
-            time.sleep(max(began + number / RATE - time.monotonic(), 0))
+        for number in range(int(seconds * rate)):
+            time.sleep(max(began + number / rate - time.monotonic(), 0))
             name = f"w{time.time_ns()}"
             file.write(log_line(name))
             written[f"msg_{name}".encode()] = time.time()
@@ -177,7 +177,7 @@ def _write(log: Path, seconds: float) -> dict[bytes, float]:
 
 
 @contextmanager
-def _server(command: Command) -> Iterator[Server]:
+def serving(command: Command) -> Iterator[Server]:
     environment = {**os.environ, **command.environment}
     with subprocess.Popen(command.words, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as process:
         port = 0
