@@ -30,17 +30,17 @@ def test_little_is_not_nothing() -> None:
 
 def test_kinds_are_stacked() -> None:
     """Each kind has its colour, in the order of Kinds from below; where two meet, a character has both."""
-    assert bar(Kinds(output=8, cache_write=4, cache_read=8), 24, 3) == [Cell("█", OUTPUT), Cell("▄", WRITE, READ), Cell("▄", READ)]
+    assert bar(Kinds(output=8, cache_write=4, cache_read=8), 24, 3) == (Cell("█", OUTPUT), Cell("▄", WRITE, READ), Cell("▄", READ))
 
 
 def test_the_two_largest_kinds_share_a_character() -> None:
     """A character has two colours: of more kinds in it, the largest ones are shown."""
-    assert bar(Kinds(output=4, input=1, cache_write=1, cache_read=2), 8, 1) == [Cell("▅", OUTPUT, READ)]
+    assert bar(Kinds(output=4, input=1, cache_write=1, cache_read=2), 8, 1) == (Cell("▅", OUTPUT, READ),)
 
 
 def test_above_the_bar_there_is_nothing() -> None:
     """The ground stays the ground."""
-    assert bar(Kinds(output=8), 24, 3)[1:] == [BLANK, BLANK]
+    assert bar(Kinds(output=8), 24, 3)[1:] == (BLANK, BLANK)
 
 
 @pytest.mark.parametrize(

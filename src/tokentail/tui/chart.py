@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from math import ceil, floor, log10
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -14,6 +16,7 @@ from textual.widget import Widget
 
 from tokentail import periods
 from tokentail.reports import text
+from tokentail.tui.painting import repaint
 from tokentail.tui.rolling import MINUTE_MS, MOST_MINUTES, Kinds, Minutes
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
@@ -47,7 +50,8 @@ def round_up(value: float) -> float:
     return next(step * size for step in _STEPS if step * size >= value * 0.9999)
 
 
-def bar(kinds: Kinds, top: float, height: int) -> list[Cell]:
+@lru_cache(maxsize=512)
+def bar(kinds: Kinds, top: float, height: int) -> tuple[Cell, ...]:
     """One stacked bar, from below, on a scale that ends at `top`; what is not nothing shows at least an eighth."""
     ends: list[int] = []
     total = 0.0
@@ -56,7 +60,7 @@ def bar(kinds: Kinds, top: float, height: int) -> list[Cell]:
         ends.append(round(total / top * height * 8))
     if total > 0:
         ends[-1] = max(ends[-1], 1)
-    return [_cell([min(max(end - row * 8, 0), 8) for end in ends]) for row in range(height)]
+    return tuple(_cell([min(max(end - row * 8, 0), 8) for end in ends]) for row in range(height))
 
 
 def _cell(ends: list[int]) -> Cell:
@@ -109,7 +113,7 @@ class Chart(Widget):
     def show(self, minutes: Minutes) -> None:
         if minutes is not self._minutes:
             self._minutes = minutes
-            self.refresh()
+            repaint(self)
 
     def measure(self, *, cost: bool | None = None, window_minutes: int | None = None) -> None:
         """Draw dollars or tokens, of the last so many minutes."""
@@ -186,20 +190,17 @@ class Chart(Widget):
         return f"${value:.2f}" if value < 100 else f"${value:,.0f}"
 
     def _row(self, cells: list[Cell], pitch: int) -> list[tuple[str, str]]:
-        """One line of all bars; in bars of some width a gap tells them apart."""
+        """One line of all bars; in bars of some width a gap tells them apart. Neighbours that look alike are rendered as one."""
         wide = pitch if pitch < 2 else pitch - 1
+        gap = " " * (pitch - wide)
+        plain = self.app.no_color
         parts: list[tuple[str, str]] = []
-        for cell in cells:
-            if cell.front is None:
-                parts.append((" " * pitch, ""))
-            elif cell.back is None or self.app.no_color:
-                # Without colour a line inside a bar would look like its end.
-                char = cell.char if cell.back is None else "█"
-                parts.append((char * wide, KIND_STYLES[cell.front]))
-                parts.append((" " * (pitch - wide), ""))
+        for style, some in groupby(cells, _style_plain if plain else _style):
+            chars = [_char_plain(cell) if plain else cell.char for cell in some]
+            if gap and " on " in style:  # a gap has the ground of the chart
+                parts += [part for char in chars for part in ((char * wide, style), (gap, ""))]
             else:
-                parts.append((cell.char * wide, f"{KIND_STYLES[cell.front]} on {KIND_STYLES[cell.back]}"))
-                parts.append((" " * (pitch - wide), ""))
+                parts.append(("".join(char * wide + gap for char in chars), style))
         return parts
 
     def _axis(self, last_minute: int, bars: int, layout: _Layout) -> Content:
@@ -217,6 +218,21 @@ class Chart(Widget):
                     line[place : place + len(name)] = name
                     free = place + len(name) + 1
         return Content.assemble(("└", "$faint"), ("".join(line[1:]), "$muted"))
+
+
+def _style(cell: Cell) -> str:
+    if cell.front is None:
+        return ""
+    return KIND_STYLES[cell.front] + ("" if cell.back is None else f" on {KIND_STYLES[cell.back]}")
+
+
+def _style_plain(cell: Cell) -> str:
+    return "" if cell.front is None else KIND_STYLES[cell.front]
+
+
+def _char_plain(cell: Cell) -> str:
+    """Without colour a line inside a bar would look like its end."""
+    return cell.char if cell.back is None else "█"
 
 
 class _Layout(NamedTuple):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import attrgetter
 
 from tokentail.tui.snapshot import FEED_ROWS, FeedRow, Snapshot
 
 MOST_ROWS = 10_000  # to scroll back in; a report says more about longer times
 Order = tuple[datetime, str]
+_ORDER = attrgetter("at", "key")  # of a row
 
 
 class Feed:
@@ -42,7 +44,7 @@ class Feed:
     @property
     def oldest(self) -> FeedRow | None:
         """The last one that is known, whether the filter lets it through or not: what is older is before it."""
-        return min(self._known.values(), key=lambda row: row.order, default=None)
+        return min(self._known.values(), key=_ORDER, default=None)
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in a snapshot, or keep it for later."""
@@ -113,12 +115,12 @@ class Feed:
         self._known = older | {row.key: replace(row, event=marks.get(row.key, row.event)) for row in latest}
 
     def _settle(self) -> None:
-        rows = sorted(self._known.values(), key=lambda row: row.order, reverse=True)
+        rows = sorted(self._known.values(), key=_ORDER, reverse=True)
         if len(rows) > self._room:
             rows = rows[: self._room]
             self._known = {row.key: row for row in rows}
             self.has_older = True
-        self.rows = tuple(row for row in rows if passes(row, self.words))
+        self.rows = tuple(row for row in rows if passes(row, self.words)) if self.words else tuple(rows)
 
 
 def passes(row: FeedRow, words: Sequence[str]) -> bool:

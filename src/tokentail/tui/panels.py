@@ -12,6 +12,7 @@ from tokentail.model import Counts, Live, Row
 from tokentail.reports import text
 from tokentail.reports.names import model_name
 from tokentail.tui import chart, words
+from tokentail.tui.painting import repaint
 from tokentail.tui.snapshot import Snapshot
 
 MUTED, _BOLD = "$muted", "bold"
@@ -34,7 +35,7 @@ class TitleBar(Widget):
     def show(self, clock: str, state: Part) -> None:
         if (clock, state) != (self._clock, self._state):
             self._clock, self._state = clock, state
-            self.refresh()
+            repaint(self)
 
     def render(self) -> Content:
         badge = Content.styled(f" {text.safe(self._label)} ", "bold reverse $gold") if self._label else Content("")
@@ -72,7 +73,7 @@ class Panel(Widget):
     def show(self, snapshot: Snapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
         if before is None or self.differs(before, snapshot):
-            self.refresh()
+            repaint(self)
 
     def differs(self, before: Snapshot, now: Snapshot) -> bool:
         """Whether two snapshots look different here: an idle screen paints next to nothing."""

@@ -115,6 +115,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._order = ""
         self._styles: dict[str, Style] = {}
         self._strips: dict[tuple[str, bool, bool], tuple[Row, Strip]] = {}
+        self._title_strip: tuple[int, Strip] | None = None  # for so many cells
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
         return action != "open" or self._opens
@@ -134,7 +135,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         """Show rows, or the message where there are none; `fresh` are the keys of those that changed just now."""
         before, top = self.rows, self._top()
         self.rows, self._fresh, self._message = rows, fresh, message
-        if len(rows) == len(before) > 0 and not top and paint(self, [self.render_line(y) for y in range(self.content_size.height)]):
+        if len(rows) == len(before) > 0 and not top and paint(self, self._content):
             return
         if rows is not before:
             self.virtual_size = Size(0, len(rows) + 1)
@@ -149,11 +150,12 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def mark_order(self, order: str) -> None:
         """Show by which column the rows are ordered."""
         self._order = order
+        self._title_strip = None
         self.refresh()
 
     def columns_changed(self) -> None:
         """What the columns say of the same rows is no longer the same."""
-        self._strips.clear()
+        self._forget_strips()
         self.refresh()
 
     def action_choose(self, step: int) -> None:
@@ -190,12 +192,12 @@ class Table(ScrollView, Generic[Row], can_focus=True):
                 self.action_open()
 
     def on_resize(self) -> None:
-        self._strips.clear()
+        self._forget_strips()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._styles.clear()
-        self._strips.clear()
+        self._forget_strips()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -203,16 +205,27 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.post_message(self.NearEnd(self))
 
     def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
+        return self._seen_line(y, self._top(), self.scrollable_content_region.size)
+
+    def _content(self) -> list[Strip]:
+        """All lines; where they are is asked for once."""
+        top, size = self._top(), self.scrollable_content_region.size
+        return [self._seen_line(y, top, size) for y in range(size.height)]
+
+    def _seen_line(self, y: int, top: int, size: Size) -> Strip:
         if y == 0:
-            return self._titles(width)
-        number = y - 1 + self._top()
+            return self._titles(size.width)
+        number = y - 1 + top
         if number < len(self.rows):
-            return self._line(self.rows[number], width)
-        if not self.rows and y == max(self.size.height // 2, 1):
-            message = words.fit(self._message, min(width, text.text_width(self._message)))
-            return Strip([Segment(message.center(width), self._style("message"))]).adjust_cell_length(width, self.rich_style)
-        return Strip.blank(width, self.rich_style)
+            return self._line(self.rows[number], size.width)
+        if not self.rows and y == max(size.height // 2, 1):
+            message = words.fit(self._message, min(size.width, text.text_width(self._message)))
+            return Strip([Segment(message.center(size.width), self._style("message"))]).adjust_cell_length(size.width, self._style())
+        return Strip.blank(size.width, self._style())
+
+    def _forget_strips(self) -> None:
+        self._strips.clear()
+        self._title_strip = None
 
     def _line(self, row: Row, width: int) -> Strip:
         key = self._key_of(row)
@@ -230,7 +243,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         over = (self._style("fresh", partial=True) if fresh else Style.null()) + (
             self._style("chosen", partial=True) if chosen else Style.null()
         )
-        ground = self.rich_style + over
+        ground = self._style() + over
         segments: list[Segment] = []
         for column in self._layout(width - EDGE):
             # The gap in the same segment: half as many changes of colour to write for every row.
@@ -238,12 +251,17 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         return Strip(segments).adjust_cell_length(width, ground).simplify()
 
     def _titles(self, width: int) -> Strip:
+        if self._title_strip is None or self._title_strip[0] != width:
+            self._title_strip = width, self._drawn_titles(width)
+        return self._title_strip[1]
+
+    def _drawn_titles(self, width: int) -> Strip:
         segments: list[Segment] = []
         for column in self._layout(width - EDGE):
             is_order = bool(column.order) and column.order == self._order
             title = f"{column.title}▾" if is_order and column.left else f"▾{column.title}" if is_order else column.title
             segments.append(Segment(" " * column.gap + _aligned(column, title), self._style("accent" if is_order else "title")))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self._style())
 
     def _order_by(self, x: int) -> None:
         """By the column whose title is there."""
@@ -280,11 +298,14 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         """How many rows are seen."""
         return max(self.scrollable_content_region.height - 1, 1)
 
-    def _style(self, name: str, *, partial: bool = False) -> Style:
+    def _style(self, name: str = "", *, partial: bool = False) -> Style:
+        """Of a component, or of the table itself: Textual would blend its grounds anew each time."""
         found = self._styles.get(name)
         if found is None:
-            of_class = self.get_component_rich_style(f"table--{name}", partial=True)
-            found = self._styles[name] = of_class if partial else self.rich_style + of_class
+            found = Style.null() if partial else self.rich_style
+            if name:
+                found += self.get_component_rich_style(f"table--{name}", partial=True)
+            self._styles[name] = found
         return found
 
 
