@@ -20,7 +20,6 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.driver import Driver
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from tokentail import periods
 from tokentail.config import Config
@@ -40,6 +39,7 @@ from tokentail.tui.feed_view import FeedView
 from tokentail.tui.filtered import Filtered
 from tokentail.tui.follower import Ended, Follower, Found, Reading
 from tokentail.tui.help import Help
+from tokentail.tui.keys import Keys
 from tokentail.tui.lists import MODELS, PROJECTS, SESSIONS, ReportList
 from tokentail.tui.looks import History, Looks
 from tokentail.tui.memory import Memory, remember, remembered
@@ -163,7 +163,7 @@ class LiveScreen(App[None]):
                 yield Models("models", "models today")
                 yield Engine("engine", "engine")
         yield Notice()
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._chart, self._feed_view, self._feed_panel = self.query_one(Chart), self.query_one(FeedView), self.query_one("#feed", Filtered)

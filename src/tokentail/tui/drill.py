@@ -9,7 +9,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from tokentail.errors import TokentailError
 from tokentail.reports import text
@@ -19,6 +19,7 @@ from tokentail.tui.asker import Asker
 from tokentail.tui.feed import passes
 from tokentail.tui.feed_view import columns
 from tokentail.tui.filtered import Filtered
+from tokentail.tui.keys import Keys
 from tokentail.tui.lists import SESSIONS, ReportList
 from tokentail.tui.panels import Trail
 from tokentail.tui.reader import Reader
@@ -69,7 +70,7 @@ class SessionsScreen(Deeper):
         yield Trail(self.trail)
         self._list = ReportList(SESSIONS, self._asker, request=self._request._replace(report=SESSIONS.report))
         yield self._list
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._list.table.focus()
@@ -95,7 +96,7 @@ class RepliesScreen(Deeper):
         self._table = Table[FeedRow](_columns, lambda row: row.key, id="replies-table")
         self._list = Filtered(self._table, "replies", id="replies")
         yield self._list
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._table.show((), message="Asking the store …")
@@ -147,7 +148,7 @@ class TextScreen(Deeper):
         yield Trail(self.trail)
         self._reader.add_class("framed")
         yield self._reader
-        yield Footer(show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         self._reader.focus()
