@@ -171,6 +171,8 @@ def test_sessions_are_searched_and_paged(served: Served) -> None:
     pages = [served.get("sessions", order="name", limit=2, offset=offset)["rows"] for offset in (0, 2, 4, 6)]
     assert [row["session"] for page in pages for row in page] == [row["session"] for row in whole["rows"]]
     assert {row["session"] for row in served.get("sessions", search="S3")["rows"]} == {"s3"}
+    last = [row["last_at"] for row in served.get("sessions")["rows"]]
+    assert last == sorted(last, reverse=True)
     assert served.get("sessions", search="nothing of that name")["rows"] == []
     assert served.get("sessions", search="zeta", limit=1)["total"] <= 5
 

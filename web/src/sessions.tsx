@@ -12,9 +12,9 @@ import { dollars, duration, many, safe, short, shortId, whole } from "./words";
 const STEP = 100;
 const MOST = 500; // what the server gives at once
 
-const ORDERS = ["newest", "oldest", "cost", "tokens", "name"] as const;
+const ORDERS = ["latest", "cost", "tokens", "name"] as const;
 type Order = (typeof ORDERS)[number];
-const USUAL: Order = "newest";
+const USUAL: Order = "latest";
 
 export function Sessions({ isAsked }: { isAsked: boolean }) {
   const [room, setRoom] = useState(STEP);
@@ -55,7 +55,7 @@ function Table({ rows }: { rows: readonly SessionRow[] }) {
         <tr>
           <th scope="col">Session</th>
           <Title words="Project" orders={["name"]} signs={["↑"]} />
-          <Title words="Began" orders={["newest", "oldest"]} signs={["↓", "↑"]} class="wide-only" />
+          <Title words="Last used" orders={["latest"]} signs={["↓"]} class="wide-only" />
           <th scope="col" class="number wide-only">Lasted</th>
           <th scope="col" class="number">Replies</th>
           <Title words="Tokens" orders={["tokens"]} signs={["↓"]} class="number wide-only" />
@@ -70,7 +70,7 @@ function Table({ rows }: { rows: readonly SessionRow[] }) {
               {safe(row.project_name)}
               {row.subagents && <span class="tag" title={many(row.subagents.agents, "subagent")}>↳ {row.subagents.agents}</span>}
             </td>
-            <td class="wide-only">{zoned(row.first_at)}</td>
+            <td class="wide-only">{zoned(row.last_at)}</td>
             <td class="number wide-only">{duration(Date.parse(row.last_at) - Date.parse(row.first_at))}</td>
             <td class="number">{whole(row.replies)}</td>
             <td class="number wide-only">{short(row.total_tokens)}</td>

@@ -112,9 +112,10 @@ class Answers:
 
     def sessions(self, asked: Asked) -> str:
         def question(db: sqlite3.Connection) -> str:
-            report = self._report(db, asked, "sessions", breakdown=True)
-            said = asked["search"].casefold().split()
-            rows = [row for row in report.rows if all(any(word in name for name in _names(row)) for word in said)]
+            said, is_latest = asked["search"].casefold().split(), asked["order"] in ("", "latest")
+            report = self._report(db, asked, "sessions", breakdown=True, order="newest" if is_latest else asked["order"])
+            ordered = sorted(report.rows, key=_last_used, reverse=True) if is_latest else report.rows
+            rows = [row for row in ordered if all(any(word in name for name in _names(row)) for word in said)]
             first = asked.number("offset", 0)
             shown = rows[first : first + asked.number("limit", PAGE_ROWS)]
             return json.dumps({"schema": SESSIONS_SCHEMA, "total": len(rows), "rows": [row_fields("sessions", row) for row in shown]})
@@ -220,7 +221,7 @@ class Answers:
             adder.add(windows[used.window].key, used.cell)
         return dict(adder.rows())
 
-    def _report(self, db: sqlite3.Connection, asked: Asked, name: str, *, breakdown: bool = False) -> Report:
+    def _report(self, db: sqlite3.Connection, asked: Asked, name: str, *, breakdown: bool = False, order: str = "") -> Report:
         settings = self._place.settings
         zone = periods.parse_zone(asked["timezone"]) if asked["timezone"] else self._place.zone
         since, until = asked.days(periods.day_of(self._now_ms(), zone))
@@ -239,7 +240,7 @@ class Answers:
             estimate=asked.flag("estimate_output"),
             week_starts=WEEKDAYS.index(settings.week_starts),
             rounding=asked["rounding"] or settings.blocks.rounding,  # type: ignore[arg-type]  # the contract has checked it
-            order=asked["order"] or ("newest" if breakdown else ""),
+            order=order or asked["order"],
             limit=None if name == "sessions" and breakdown else int(asked["limit"]) if asked["limit"] else None,
             subagents=asked.subagents,
         )
@@ -356,6 +357,10 @@ def _forecast(counts: Mapping[str, Counts], today: date) -> float | None:
         return None
     left = monthrange(today.year, today.month)[1] - today.day
     return so_far + week / _WEEK * left
+
+
+def _last_used(row: Row) -> tuple[int, str]:
+    return getattr(row.about, "last_ms", 0), row.key
 
 
 def _names(row: Row) -> list[str]:

@@ -132,7 +132,7 @@ ROUTES = (
             *_PERIOD,
             *_NAMES,
             Param("search", "only sessions with these words in their id, project or models"),
-            Param("order", "which come first", choices=ORDERS),
+            Param("order", "which come first; without it those that were used last", choices=("latest", *ORDERS)),
             _LIMIT,
             Param("offset", "leave out so many before", "number", most=10_000_000),
         ),
