@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lived import REPLIES_A_MINUTE, life
+from tokentail.tui.keys import Keys
 from tokentail.tui.looks import MOST_LOOKS
 from tokentail.tui.rolling import MOST_MINUTES
 from tokentail.tui.snapshot import FEED_ROWS
@@ -33,6 +34,7 @@ async def test_what_is_kept_has_an_end(tmp_path: Path) -> None:
         assert len(app.screen_stack) == 1
         assert all(len(table._strips) <= _MOST_STRIPS for table in app.query(Table))
         assert list(app.workers) == []
+        assert sum(len(watching) for watching in getattr(app.query_one(Keys), "__watchers", {}).values()) < 20
 
 
 @pytest.mark.slow
