@@ -14,10 +14,8 @@ from statistics import quantiles
 
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
-from benchmarks.measure import run as run_command
 from benchmarks.results import Row
-from benchmarks.screen import log_line
-from benchmarks.web import Server, serving, write_lines
+from benchmarks.web import Server, on_made_up_logs, write_lines
 
 RATE = 10  # replies a second
 MAX_PAINTED_MS, MAX_LATE_P99_MS, MAX_BYTES = 1000, 100, 400_000
@@ -46,14 +44,8 @@ def run(bench: Bench) -> list[Row]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not (STATIC / "index.html").is_file() or not chromium:
         raise MeasureError("it needs the built page (make web) and Chromium (make setup)")
-    with bench.scratch() as scratch:
-        logs = scratch / "logs"
-        log = logs / "projects" / "-home-dev-app" / "page.jsonl"
-        run_command(bench.ours("demo", "--write", str(logs), logs=logs, home=scratch))
-        log.parent.mkdir(parents=True)
-        log.write_bytes(log_line("old"))
-        with serving(bench.ours("web", "--no-browser", "--port", "0", logs=logs, home=scratch / "home")) as server:
-            return [_size(), *_measured(bench, server, log, chromium)]
+    with on_made_up_logs(bench) as (server, log):
+        return [_size(), *_measured(bench, server, log, chromium)]
 
 
 def _size() -> Row:

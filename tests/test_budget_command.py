@@ -59,6 +59,19 @@ class Home:
         assert isinstance(found, dict)
         return found
 
+    def tells_of_a_crossing(self, *words: str) -> None:
+        """A command that runs on tells of the budget that a new reply crosses, once, on stderr and by its way; SIGTERM ends it well."""
+        command = [sys.executable, "-m", "tokentail", *words, "--source", str(self.logs)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "ready\n"
+            with (self.logs / LOG).open("ab") as log:
+                log.write(self.reply(2))
+            assert process.stderr.readline() == "tokentail: budget hour is crossed: 2,000 of 2,000 tokens in the last hour\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+        assert self.said.read_text() == "budget hour: 2,000 of 2,000 tokens in the last hour\n"
+
 
 @pytest.fixture(name="home")
 def fixture_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Home:
@@ -194,16 +207,7 @@ def test_watching_needs_a_budget(home: Home) -> None:
 def test_a_process_that_watches_tells_as_soon_as_it_happens(home: Home) -> None:
     """A reply is written, and the budget that it crosses is told, once; then SIGTERM ends it well."""
     home.budget(threshold=2000)
-    words = [sys.executable, "-m", "tokentail", "budget", "--watch", "--source", str(home.logs)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "ready\n"
-        with (home.logs / LOG).open("ab") as log:
-            log.write(home.reply(2))
-        assert process.stderr.readline() == "tokentail: budget hour is crossed: 2,000 of 2,000 tokens in the last hour\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
-    assert home.said.read_text() == "budget hour: 2,000 of 2,000 tokens in the last hour\n"
+    home.tells_of_a_crossing("budget", "--watch")
     assert home.run("--check")[0] == 3
     assert len(home.said.read_text().splitlines()) == 1
 

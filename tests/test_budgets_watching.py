@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from builders import coordinator, write_logs
-from test_budget_command import LOG, Home
+from test_budget_command import Home
 from tokentail import database, prices
 from tokentail.budgets.firing import Fired
 from tokentail.budgets.watching import Watched, watching
@@ -107,13 +103,4 @@ def test_the_feed_tells_of_crossings(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TOKENTAIL_HOME", str(tmp_path / "home"))
     home = Home(tmp_path, capsys)
     home.budget(threshold=2000)
-    words = [sys.executable, "-m", "tokentail", "feed", "--json", "--source", str(home.logs)]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "ready\n"
-        with (home.logs / LOG).open("ab") as log:
-            log.write(home.reply(2))
-        assert process.stderr.readline() == "tokentail: budget hour is crossed: 2,000 of 2,000 tokens in the last hour\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
-    assert home.said.read_text() == "budget hour: 2,000 of 2,000 tokens in the last hour\n"
+    home.tells_of_a_crossing("feed", "--json")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, expect
 
 from browsing import ROOT, STATIC, ZONE, Served, browser, chromium, reply, served
 
@@ -276,14 +276,19 @@ def test_a_model_is_chosen_by_a_click(server: Served, open_page: Open) -> None:
     expect(page.get_by_role("combobox", name="model")).to_have_value("")
 
 
+def place_of(drawing: Locator) -> FloatRect:
+    """Where it is on the screen, once it is."""
+    expect(drawing).to_be_visible()
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
+    assert box
+    return box
+
+
 def test_days_are_chosen_by_a_drag(server: Served, open_page: Open) -> None:
     """Over the bars, from one day to another."""
     page = open_page(server.address)
-    canvas = view(page, "daily").locator("canvas")
-    expect(canvas).to_be_visible()
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box
+    box = place_of(view(page, "daily").locator("canvas"))
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 100)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 110, steps=4)
@@ -297,11 +302,7 @@ def test_days_are_chosen_by_a_drag(server: Served, open_page: Open) -> None:
 def test_a_bar_chooses_its_model(server: Served, open_page: Open) -> None:
     """A click without a drag."""
     page = open_page(server.address)
-    canvas = view(page, "daily").locator("canvas")
-    expect(canvas).to_be_visible()
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box
+    box = place_of(view(page, "daily").locator("canvas"))
     page.mouse.click(box["x"] + box["width"] * 0.55, box["y"] + box["height"] - 32)
     expect(page.get_by_role("combobox", name="model")).to_have_value(OPUS)
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from tokentail.errors import UsageError
 from tokentail.spelling import near
 
+MINUTE_MS = 60_000
 QUARTER_MS = 900_000  # every time zone is a whole number of quarters of an hour from UTC
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000

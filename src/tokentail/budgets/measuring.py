@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from tokentail.limits import Used, used
 from tokentail.model import Counts, Window
 from tokentail.periods import HOUR_MS
 from tokentail.prices import PICO_PER_USD, PriceList
-from tokentail.reports.blocks import BLOCK_MS, ROUNDINGS
+from tokentail.reports.blocks import running
 from tokentail.reports.build import scope_of
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
@@ -187,11 +187,10 @@ def _window(budget: Budget, data: Stored, now: _Now) -> Window:
 
 def _block(data: Stored, now: _Now) -> Window:
     """The five-hour window that runs now; where none does, an empty stretch of time."""
-    starts: Sequence[int] = data.window_starts(BLOCK_MS, ROUNDINGS[now.settings.blocks.rounding])
-    start = next((start for start in reversed(starts) if start <= now.now_ms < start + BLOCK_MS), None)
-    if start is None:
+    window = running(data, now.settings.blocks.rounding, now.now_ms)
+    if window is None:
         return Window(_NO_WINDOW, now.now_ms, now.now_ms)
-    return Window(f"the window from {periods.at(start, now.zone):%Y-%m-%d %H:%M}", start, start + BLOCK_MS)
+    return window._replace(key=f"the window from {periods.at(window.start_ms, now.zone):%Y-%m-%d %H:%M}")
 
 
 def _used(window: Window, scope: Scope, data: Stored, now: _Now) -> tuple[Counts, int | None]:

@@ -98,12 +98,7 @@ def _story(db: sqlite3.Connection, args: argparse.Namespace, context: Context) -
     if not has_replies(db):
         return None
     meant = meaning(db, args.what, today=datetime.now(context.zone).date(), kind=args.kind)
-    match meant.kind:
-        case "reply":
-            return telling.of_reply(db, meant.name, context)
-        case "session":
-            return telling.of_session(db, meant.name, context)
-    return telling.of_days(db, meant.since, meant.until, context)
+    return telling.of_meant(db, meant, context)
 
 
 def _shown(args: argparse.Namespace, story: ReplyStory | SumStory) -> str:

@@ -9,12 +9,11 @@ from tokentail.config import Budget, Config
 from tokentail.limits.learnt import costs_of
 from tokentail.limits.windows import bounds
 from tokentail.model import Window
-from tokentail.periods import DAY_MS
+from tokentail.periods import DAY_MS, MINUTE_MS
 from tokentail.prices import PriceList
 from tokentail.samples import LENGTHS_MS, Heard, Reading
 
 SETTINGS = Config(budgets=(Budget("a day", "cost", "40"), Budget("a month", "cost", "900", period="month")))
-MINUTE_MS = 60_000
 SESSION = "demo"
 _USED = {"five_hour": 46.0, "seven_day": 61.0}  # percent, by now
 _MINUTES_AGO = (200, 120, 60, 30, 15, 1)  # when it was said

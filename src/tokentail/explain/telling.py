@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from tokentail import estimate, merge, originals, periods, queries, samples, sighted
 from tokentail.explain import roles, rules
+from tokentail.explain.meaning import Meant
 from tokentail.explain.pricing import Pricing
 from tokentail.explain.reconcile import Evidence, compared
 from tokentail.explain.story import Compared, Estimate, LineCounts, ReplyStory, Shared, SumStory
@@ -33,6 +34,16 @@ class Context(NamedTuple):
     shows_lines: bool = False  # hand on the lines themselves: content
     estimates: bool = False  # of output counts that are not final
     limit: int = 20  # replies of a session or of days that are told one by one
+
+
+def of_meant(db: sqlite3.Connection, meant: Meant, context: Context) -> ReplyStory | SumStory:
+    """Where the counts of what a word means come from."""
+    match meant.kind:
+        case "reply":
+            return of_reply(db, meant.name, context)
+        case "session":
+            return of_session(db, meant.name, context)
+    return of_days(db, meant.since, meant.until, context)
 
 
 def of_reply(db: sqlite3.Connection, key: str, context: Context) -> ReplyStory:

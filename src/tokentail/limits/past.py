@@ -54,6 +54,20 @@ def steadiness(db: sqlite3.Connection, prices: PriceList, now_ms: int, *, roundi
     return {kind: _steadiness(moments) for kind, moments in windows.items() if len(moments) >= LEAST_WINDOWS}
 
 
+class Habits:
+    """What `steadiness` says, asked for once a day: it takes longer than all else about limits, and hardly changes."""
+
+    def __init__(self, prices: PriceList, rounding: Rounding) -> None:
+        self._prices, self._rounding = prices, rounding
+        self._day, self._parts = -1, dict[str, float]()
+
+    def steadiness(self, db: sqlite3.Connection, now_ms: int) -> dict[str, float]:
+        if self._day != now_ms // DAY_MS:
+            self._parts = steadiness(db, self._prices, now_ms, rounding=self._rounding)
+            self._day = now_ms // DAY_MS
+        return self._parts
+
+
 def backtest(db: sqlite3.Connection, prices: PriceList, now_ms: int, *, rounding: Rounding = "hour") -> list[Error]:
     """
     The errors of our way to look ahead and of two plain ones, by limit, moment and way.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tokentail import periods
 from tokentail.config import Rounding
 from tokentail.model import BlockFacts, Counts, Pace, Row, Window
+from tokentail.prices import PriceList
 from tokentail.reports.data import Data
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope, Tally
@@ -25,18 +26,37 @@ def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Ta
     The windows follow from all usage, since all of it shares a limit; what is counted in them is what was chosen.
     """
     # No gap of five hours has to be looked for: a reply that comes so late is behind the end of the window anyway.
-    starts = data.window_starts(BLOCK_MS, ROUNDINGS[request.rounding])
-    blocks = [Window(periods.utc_text(start), start, start + BLOCK_MS) for start in starts]
+    blocks = [_block(start) for start in data.window_starts(BLOCK_MS, ROUNDINGS[request.rounding])]
     windows = list(_parts(blocks, scope))
     for used in data.usage(scope.question(windows)):
         tally.add(windows[used.window].key, used)
     ends = {block.key: block.end_ms for block in blocks}
-    running = next((block for block in blocks if block.start_ms <= context.now_ms < block.end_ms), None)
-    pace = None if running is None else _pace(running, data, context)
+    open_now = next((block for block in blocks if block.start_ms <= context.now_ms < block.end_ms), None)
+    goes = None if open_now is None else pace(*used_in(open_now, data, context.prices), open_now.end_ms, context.now_ms)
     return [
-        row._replace(about=BlockFacts(ends[row.key], *tally.moments[row.key], pace if running and row.key == running.key else None))
+        row._replace(about=BlockFacts(ends[row.key], *tally.moments[row.key], goes if open_now and row.key == open_now.key else None))
         for row in tally.rows()
     ]
+
+
+def running(data: Data, rounding: Rounding, now_ms: int) -> Window | None:
+    """The window that is open at a moment; None where nothing was used for five hours."""
+    starts = data.window_starts(BLOCK_MS, ROUNDINGS[rounding])
+    start = next((start for start in reversed(starts) if start <= now_ms), None)
+    return None if start is None or now_ms >= start + BLOCK_MS else _block(start)
+
+
+def used_in(window: Window, data: Data, prices: PriceList, scope: Scope | None = None) -> tuple[Counts, int]:
+    """What was used in a window, of all or of what was chosen, and when the first of it; the window's end where nothing was."""
+    adder, first_ms = Adder[str](prices), window.end_ms
+    for used in data.usage(Question([window]) if scope is None else scope.question([window])):
+        adder.add("", used.cell)
+        first_ms = min(first_ms, used.first_ms)
+    return adder.totals(), first_ms
+
+
+def _block(start_ms: int) -> Window:
+    return Window(periods.utc_text(start_ms), start_ms, start_ms + BLOCK_MS)
 
 
 def _parts(blocks: Sequence[Window], scope: Scope) -> Iterator[Window]:
@@ -51,16 +71,6 @@ def _parts(blocks: Sequence[Window], scope: Scope) -> Iterator[Window]:
             if part.end_ms > block.end_ms:
                 break  # it goes on in the next window
             part = next(chosen, None)
-
-
-def _pace(block: Window, data: Data, context: Context) -> Pace:
-    """Of all usage in the window that is running, whatever was chosen."""
-    adder = Adder[str](context.prices)
-    first_ms = block.end_ms
-    for used in data.usage(Question([block])):
-        adder.add("", used.cell)
-        first_ms = min(first_ms, used.first_ms)
-    return pace(adder.totals(), first_ms, block.end_ms, context.now_ms)
 
 
 def pace(counts: Counts, first_ms: int, end_ms: int, now_ms: int) -> Pace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
@@ -43,13 +43,6 @@ class Older(NamedTuple):
     are_all: bool  # there are none before them
 
 
-class Steady(NamedTuple):
-    """How much of a pace remains, as the past says it, by limit."""
-
-    day: int  # since 1970, on which that was asked
-    parts: Mapping[str, float]
-
-
 class Asker:
     """
     Answers one question after the other.
@@ -64,7 +57,7 @@ class Asker:
         self._path, self._prices, self._settings, self._folders = store_path, prices, settings, folders
         self._aliases = dict(settings.projects.aliases)
         self.zone = zone
-        self._steady = Steady(-1, {})
+        self._habits = past.Habits(prices, settings.blocks.rounding)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="asker")
         self._asked: sqlite3.Connection | None = None
 
@@ -126,10 +119,8 @@ class Asker:
         """How far limits and budgets are used."""
 
         def question(db: sqlite3.Connection) -> Allowances:
-            rounding = self._settings.blocks.rounding
-            if self._steady.day != now_ms // periods.DAY_MS:  # it takes longer than all the rest, and hardly changes
-                self._steady = Steady(now_ms // periods.DAY_MS, past.steadiness(db, self._prices, now_ms, rounding=rounding))
-            found = limits(db, self._prices, now_ms, rounding=rounding, steadiness=self._steady.parts)
+            steady = self._habits.steadiness(db, now_ms)
+            found = limits(db, self._prices, now_ms, rounding=self._settings.blocks.rounding, steadiness=steady)
             return Allowances(now_ms, found, tuple(standings(db, self._settings, self._prices, self.zone, now_ms)), self._projects(db))
 
         return await self._ask(question)

@@ -15,9 +15,10 @@ from textual.message import Message
 from textual.widget import Widget
 
 from tokentail import periods
+from tokentail.periods import MINUTE_MS
 from tokentail.reports import text
 from tokentail.tui.painting import repaint
-from tokentail.tui.rolling import MINUTE_MS, MOST_MINUTES, Kinds, Minutes
+from tokentail.tui.rolling import MOST_MINUTES, Kinds, Minutes
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 KIND_STYLES = ("$kind-output", "$kind-input", "$kind-write", "$kind-read")  # in the order of Kinds ...

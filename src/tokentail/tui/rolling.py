@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from tokentail import queries
 from tokentail.model import Cell, ReplyChange, Tokens
+from tokentail.periods import MINUTE_MS
 from tokentail.prices import PICO_PER_USD, PriceList
 
-MINUTE_MS = 60_000
 MOST_MINUTES = 24 * 60
 
 

@@ -12,14 +12,15 @@ from zoneinfo import ZoneInfo
 
 from tokentail import periods, queries
 from tokentail.config import Rounding
-from tokentail.model import Counts, Live, Metrics, Pace, Reply, ReplyChange, Update, Window
+from tokentail.model import Counts, Live, Metrics, Pace, Reply, ReplyChange, Update
+from tokentail.periods import MINUTE_MS
 from tokentail.prices import PriceList
 from tokentail.projects import Projects
-from tokentail.reports.blocks import BLOCK_MS, ROUNDINGS, pace
+from tokentail.reports.blocks import pace, running, used_in
+from tokentail.reports.data import Stored
 from tokentail.reports.overview import Overview, overview
-from tokentail.totals import Adder, counts_of
-from tokentail.tui.rolling import MINUTE_MS, Minutes, RollingWindow
-from tokentail.usage import Question, usage, window_starts
+from tokentail.totals import counts_of
+from tokentail.tui.rolling import Minutes, RollingWindow
 
 FEED_ROWS = 100
 FIGURES_EVERY_S = 2.0  # how often what is added up is asked for anew while replies come; the replies themselves come at once
@@ -121,7 +122,7 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`aliases` are names for projects, by slug or folder; `rounding` is that of a five-hour window's start."""
-        self._prices, self._zone, self._aliases, self._rounding_ms = prices, zone, aliases, ROUNDINGS[rounding]
+        self._prices, self._zone, self._aliases, self._rounding = prices, zone, aliases, rounding
         self._every_s, self._clock = figures_every_s, clock
         self._rolling = RollingWindow(prices)
         self._projects = Projects({}, aliases)
@@ -178,17 +179,12 @@ class Watch:
         return figures
 
     def _window(self, db: sqlite3.Connection, now_ms: int) -> OpenWindow | None:
-        starts = window_starts(db, BLOCK_MS, self._rounding_ms)
-        start_ms = next((start for start in reversed(starts) if start <= now_ms), None)
-        if start_ms is None or now_ms >= start_ms + BLOCK_MS:
+        data = Stored(db, self._prices)
+        window = running(data, self._rounding, now_ms)
+        if window is None:
             return None
-        end_ms = start_ms + BLOCK_MS
-        adder, first_ms = Adder[str](self._prices), end_ms
-        for used in usage(db, Question([Window("", start_ms, end_ms)]), self._prices):
-            adder.add("", used.cell)
-            first_ms = min(first_ms, used.first_ms)
-        counts = adder.totals()
-        return OpenWindow(start_ms, end_ms, counts, pace(counts, first_ms, end_ms, now_ms))
+        counts, first_ms = used_in(window, data, self._prices)
+        return OpenWindow(window.start_ms, window.end_ms, counts, pace(counts, first_ms, window.end_ms, now_ms))
 
     def _change(self, change: ReplyChange) -> FeedChange:
         return FeedChange(change.key, None if change.reply is None else self._row(change.reply, change.event))

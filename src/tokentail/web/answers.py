@@ -27,11 +27,11 @@ from tokentail.estimate import between
 from tokentail.limits import Limit, limits, past
 from tokentail.limits.as_json import limits_json
 from tokentail.model import Counts, ReplyChange, Report, Row, Window
-from tokentail.periods import DAY_MS, utc_text
+from tokentail.periods import MINUTE_MS, utc_text
 from tokentail.prices import PriceList
 from tokentail.projects import Projects
 from tokentail.reports.as_json import feed_json, report_json, row_fields
-from tokentail.reports.blocks import BLOCK_MS, ROUNDINGS, pace
+from tokentail.reports.blocks import pace, running, used_in
 from tokentail.reports.build import build, scope_of
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
@@ -43,7 +43,6 @@ from tokentail.web.contract import Asked, Invalid
 OVERVIEW_SCHEMA, MINUTES_SCHEMA = "tokentail/overview/1", "tokentail/minutes/1"
 SESSIONS_SCHEMA, REPLIES_SCHEMA = "tokentail/sessions/1", "tokentail/replies/1"
 PAGE_ROWS = 100
-MINUTE_MS = 60_000
 Answer = TypeVar("Answer")
 _WEEK = 7  # days
 
@@ -70,7 +69,7 @@ class Answers:
         """`degraded` says which guarantees are lost at the moment."""
         self._place, self._degraded, self._clock = place, degraded, clock
         self._aliases = dict(place.settings.projects.aliases)
-        self._steady: tuple[int, Mapping[str, float]] = (-1, {})
+        self._habits = past.Habits(place.prices, place.settings.blocks.rounding)
 
     def overview(self, asked: Asked) -> str:
         """What a person wants to know first."""
@@ -80,7 +79,7 @@ class Answers:
         now_ms = self._now_ms()
 
         def question(db: sqlite3.Connection) -> str:
-            return limits_json(self._limits(db, now_ms), now_ms, self._steadiness(db, now_ms), (), self._projects(db).name)
+            return limits_json(self._limits(db, now_ms), now_ms, self._habits.steadiness(db, now_ms), (), self._projects(db).name)
 
         return self._ask(question)
 
@@ -165,7 +164,7 @@ class Answers:
         return list(report.rows), report.totals
 
     def _limits(self, db: sqlite3.Connection, now_ms: int) -> Sequence[Limit]:
-        rounding, steady = self._place.settings.blocks.rounding, self._steadiness(db, now_ms)
+        rounding, steady = self._place.settings.blocks.rounding, self._habits.steadiness(db, now_ms)
         return limits(db, self._place.prices, now_ms, rounding=rounding, steadiness=steady)
 
     def _overview(self, db: sqlite3.Connection, asked: Asked) -> dict[str, object]:
@@ -177,7 +176,8 @@ class Answers:
             Window(str(first + timedelta(days=n)), *self._bounds(first + timedelta(days=n))) for n in range((today - first).days + 1)
         ]
         sums, models = Adder[str](self._place.prices), Adder[str](self._place.prices)
-        for used in Stored(db, self._place.prices).usage(self._scope(db, asked).question(windows)):
+        scope = self._scope(db, asked)
+        for used in Stored(db, self._place.prices).usage(scope.question(windows)):
             day = date.fromisoformat(windows[used.window].key)
             for key, holds in (("today", day == today), ("week", day >= week[0]), ("month", day >= month), (str(day), True)):
                 if holds:
@@ -194,26 +194,21 @@ class Answers:
             "today": counts["today"]._asdict(),
             "week": {**counts["week"]._asdict(), "days": [{"day": str(day), "cost_usd": counts[str(day)].cost_usd} for day in week]},
             "month": {"month": periods.month_of(today), **counts["month"]._asdict(), "forecast_usd": _forecast(counts, today)},
-            "window": self._window(db, asked, now_ms),
+            "window": self._window(db, scope, now_ms),
             "models": [{"model": row.key, **row.counts._asdict()} for row in costliest_first(Row(*each) for each in models.rows())],
             "degraded": list(self._degraded()),
             "shows_content": self._place.shows_content,
         }
 
-    def _window(self, db: sqlite3.Connection, asked: Asked, now_ms: int) -> dict[str, object] | None:
+    def _window(self, db: sqlite3.Connection, scope: Scope, now_ms: int) -> dict[str, object] | None:
         """The five-hour window that is running: the replies of all open it, what is asked for is added up in it."""
         data = Stored(db, self._place.prices)
-        starts = data.window_starts(BLOCK_MS, ROUNDINGS[self._place.settings.blocks.rounding])
-        start = next((start for start in reversed(starts) if start <= now_ms), None)
-        if start is None or now_ms >= start + BLOCK_MS:
+        window = running(data, self._place.settings.blocks.rounding, now_ms)
+        if window is None:
             return None
-        end, adder, first_ms = start + BLOCK_MS, Adder[str](self._place.prices), start + BLOCK_MS
-        for used in data.usage(self._scope(db, asked).question([Window("", start, end)])):
-            adder.add("", used.cell)
-            first_ms = min(first_ms, used.first_ms)
-        counts = adder.totals()
-        goes = pace(counts, min(first_ms, now_ms), end, now_ms)
-        return {"start": utc_text(start), "end": utc_text(end), **counts._asdict(), "pace": goes._asdict()}
+        counts, first_ms = used_in(window, data, self._place.prices, scope)
+        goes = pace(counts, min(first_ms, now_ms), window.end_ms, now_ms)
+        return {"start": window.key, "end": utc_text(window.end_ms), **counts._asdict(), "pace": goes._asdict()}
 
     def _added(self, db: sqlite3.Connection, asked: Asked, windows: Sequence[Window]) -> dict[str, Counts]:
         adder = Adder[str](self._place.prices)
@@ -271,12 +266,7 @@ class Answers:
                 estimates=estimates,
                 limit=limit,
             )
-            match meant.kind:
-                case "reply":
-                    return story_json(telling.of_reply(db, meant.name, context))
-                case "session":
-                    return story_json(telling.of_session(db, meant.name, context))
-            return story_json(telling.of_days(db, meant.since, meant.until, context))
+            return story_json(telling.of_meant(db, meant, context))
 
         return self._ask(question)
 
@@ -297,19 +287,11 @@ class Answers:
 
     def _scope(self, db: sqlite3.Connection, asked: Asked) -> Scope:
         request = Request("models", self._place.zone, projects=asked.all("project"), models=asked.all("model"), subagents=asked.subagents)
-        return scope_of(request, Stored(db, self._place.prices), self._context(db))
+        return scope_of(request, Stored(db, self._place.prices), Context(self._place.prices, self._now_ms(), aliases=self._aliases))
 
     def _context(self, db: sqlite3.Connection) -> Context:
         malformed = queries.malformed_lines(db)
         return Context(self._place.prices, self._now_ms(), self._place.folders, self._aliases, malformed, tuple(self._degraded()))
-
-    def _steadiness(self, db: sqlite3.Connection, now_ms: int) -> Mapping[str, float]:
-        """It takes longer than all the rest, and hardly changes within a day."""
-        day, steady = self._steady
-        if day != now_ms // DAY_MS:
-            steady = past.steadiness(db, self._place.prices, now_ms, rounding=self._place.settings.blocks.rounding)
-            self._steady = now_ms // DAY_MS, steady
-        return steady
 
     def _projects(self, db: sqlite3.Connection) -> Projects:
         return Projects(queries.project_folders(db), self._aliases)

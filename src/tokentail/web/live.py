@@ -124,10 +124,9 @@ class Hub:
         old = time.monotonic() - REASON_S
         return tuple(reason for reason, at in list(self._reasons.items()) if at > old)
 
-    async def events(self, last_id: str, listener: Listener | None = None) -> AsyncIterator[bytes]:
+    async def events(self, last_id: str) -> AsyncIterator[bytes]:
         """What a listener is sent, from a moment on: all that came after the event of that id, then what happens."""
-        listener = listener or Listener(self._known)
-        listener.number = self._known
+        listener = Listener(self._known)
         self._listeners.add(listener)
         try:
             yield b"retry: 1000\n\n" + await asyncio.to_thread(self._missed, last_id, listener.number)
