@@ -1,6 +1,6 @@
 # Every target sets up .venv first, which costs nothing when it is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup web run test test-all check fix lock bench soak clean
+.PHONY: help setup web azurite run test test-all check fix lock bench soak clean
 
 ARGS ?=
 
@@ -13,14 +13,17 @@ setup: # what all the others do first
 web: setup ## build the page of `tokentail web`; quick when nothing changed
 	@scripts/web
 
+azurite: setup # what the tests of az:// start; quick when it is there
+	@scripts/azurite || true
+
 run: setup ## run tokentail; ARGS="daily --json" gives it words
 	@case " $(ARGS) " in " web "*) scripts/web || true;; esac
 	@.venv/bin/tokentail $(ARGS)
 
-test: setup web ## the tests, without the slow ones; ARGS="-k cursor" picks some
+test: setup web azurite ## the tests, without the slow ones; ARGS="-k cursor" picks some
 	@.venv/bin/pytest -m "not slow" $(ARGS)
 
-test-all: setup web ## all tests
+test-all: setup web azurite ## all tests
 	@.venv/bin/pytest $(ARGS)
 
 check: setup ## layout, lint and types
@@ -39,6 +42,7 @@ soak: setup ## follow for 10 minutes while all kinds of things happen; ARGS="--m
 	@.venv/bin/python -m benchmarks.soak $(ARGS)
 
 clean: ## delete what was made: .venv, caches, builds
+	rm -rf tests/azurite/node_modules tests/azurite/install.log
 	rm -rf web/node_modules web/.node web/.built web/build.log src/tokentail/web/static
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

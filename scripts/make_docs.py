@@ -156,6 +156,10 @@ A line of a log that cannot be read changes no exit code: it is counted in the n
 | `CLAUDE_CONFIG_DIR` | folders of Claude Code, with commas between them, that are read beside the usual ones |
 | `XDG_CONFIG_HOME` | where `claude/projects` and `Claude` are looked for, instead of `~/.config` |
 | `HOME` | the home folder, under which the usual places are |
+| `AWS_PROFILE` | the profile of `~/.aws` that buckets are read with; other variables of the clouds: [remote.md](remote.md#who-may-read) |
+| `AZURE_STORAGE_ACCOUNT` | the account whose containers are read |
+| `AZURE_STORAGE_CONNECTION_STRING` | the same with its key and its server |
+| `STORAGE_EMULATOR_HOST` | a server of one's own that is asked for `gs://`, without credentials |
 | `TZ` | the time zone where neither an option nor the settings name one |
 | `NO_COLOR` | no colours, whatever it is set to |
 | `TERM` | no colours if it is `dumb` |

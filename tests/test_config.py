@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokentail import config
 from tokentail.cli import main
-from tokentail.config import Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Statusline, Webhooks, pages
+from tokentail.config import Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Remote, Statusline, Webhooks, pages
 from tokentail.config.keys import KEYS, Key
 from tokentail.config.reading import Reading
 from tokentail.config.toml import as_toml
@@ -37,6 +37,9 @@ LITERALS: Mapping[str, str] = {
 }
 RIGHT = {
     "projects.worktrees": {"boolean"},
+    "remote.interval_s": {"integer"},
+    "remote.anonymous": {"boolean"},
+    "remote.profile": {"text"},
     "projects.aliases.*": {"text"},
     "statusline.template": {"text"},
     **{key.name: {"integer", "number"} for key in KEYS if key.name.startswith("prices.")},
@@ -91,6 +94,10 @@ def is_harmless(text: str) -> bool:
         ("timezone", ""),
         ("week_starts", "monday"),
         ("sources", ()),
+        ("remote.interval_s", 60),
+        ("remote.endpoint", ""),
+        ("remote.anonymous", False),
+        ("remote.profile", ""),
         ("blocks.rounding", "hour"),
         ("projects.worktrees", False),
         ("statusline.template", "{session} | {today} today | {burn}/h | 5h {five_hour} | 7d {seven_day} | ctx {context}"),
@@ -107,7 +114,7 @@ def test_every_setting_has_a_key() -> None:
     """What `Config` holds is what the documents list, in the same order within a table."""
 
     def names(value: object, before: str = "") -> Iterator[str]:
-        if not isinstance(value, Config | Blocks | Projects | Prices | Statusline | Webhooks):
+        if not isinstance(value, Config | Blocks | Projects | Prices | Remote | Statusline | Webhooks):
             yield before
             return
         for field, part in value._asdict().items():
@@ -136,7 +143,12 @@ def test_what_is_not_said_is_as_by_default(path: Path, text: str) -> None:
         ('timezone = ""', Config()),
         ('week_starts = "sunday"', Config(week_starts="sunday")),
         ('sources = ["/var/logs/", "~/logs"]', Config(sources=(Path("/var/logs"), Path("/home/dev/logs")))),
+        ('sources = ["s3://team/logs/", "/a", "gs://b"]', Config(sources=("s3://team/logs", Path("/a"), "gs://b"))),
         ('[blocks]\nrounding = "10min"', Config(blocks=Blocks("10min"))),
+        (
+            '[remote]\ninterval_s = 5\nendpoint = "http://127.0.0.1:9000"\nanonymous = true\nprofile = "team"',
+            Config(remote=Remote(5, "http://127.0.0.1:9000", True, "team")),
+        ),
         ('blocks.rounding = "none"', Config(blocks=Blocks("none"))),
         ("[projects]\nworktrees = true", Config(projects=Projects(worktrees=True))),
         ("projects = { worktrees = true }", Config(projects=Projects(worktrees=True))),
@@ -223,10 +235,22 @@ def test_a_value_of_the_wrong_kind_is_refused(path: Path, key: Key, kind: str) -
             f'statusline.template is "{{today", and must be {TEMPLATE} (each {{ has its }})',
         ),
         ('statusline.template = "\\u001b[31m{today}"', f'statusline.template is "\\u001b[31m{{today}}", and must be {TEMPLATE}'),
+        (
+            'sources = ["S3://team"]',
+            (
+                'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"] '
+                "(addresses begin with s3://, gs://, az://)"
+            ),
+        ),
+        ("remote.interval_s = 0", "remote.interval_s is 0, and must be a number from 1 to 86400"),
+        (
+            'remote.endpoint = "127.0.0.1:9000"',
+            'remote.endpoint is "127.0.0.1:9000", and must be an address that begins with https:// or http://, or ""',
+        ),
         ('blocks.rounding = "2h"', 'blocks.rounding is "2h", and must be "hour", "10min" or "none"'),
         (
             'sources = ["/a", "logs"]',
-            'sources is a list, and must be a list of folders, like ["~/logs"] ("logs" is no whole path; that begins with / or ~/)',
+            'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"] ("logs" is no whole path; that begins with / or ~/)',
         ),
         ('[projects.aliases]\na = ""', 'projects.aliases.a is "", and must be a text of 1 to 100 characters'),
         ('[projects.aliases]\na = " "', 'projects.aliases.a is " ", and must be a text of 1 to 100 characters'),
@@ -285,7 +309,7 @@ def test_a_value_of_the_wrong_kind_is_refused(path: Path, key: Key, kind: str) -
         (f"timezone = 0x{'f' * 50_000}", f"timezone is a very long number, and must be {ZONE}"),
         (
             'sources = ["/a\\u0000"]',
-            'sources is a list, and must be a list of folders, like ["~/logs"] ("/a\\u0000" is no whole path; that begins with / or ~/)',
+            'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"] ("/a\\u0000" is no whole path; that begins with / or ~/)',
         ),
     ],
 )
@@ -335,7 +359,7 @@ def test_a_models_name_with_dots_stands_in_quotes(path: Path) -> None:
         ("prices.models = 'x'", 'prices.models is "x", and must be a table, [prices.models]'),
         ("[projects]\naliases = [1]", "projects.aliases is a list, and must be a table, [projects.aliases]"),
         ("[prices.models]\n'a b' = 3", 'prices.models."a b" is 3, and must be a table, [prices.models."a b"]'),
-        ("[sources]", 'sources is a table, and must be a list of folders, like ["~/logs"]'),
+        ("[sources]", 'sources is a table, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"]'),
         ("[blocks.rounding]", 'blocks.rounding is a table, and must be "hour", "10min" or "none"'),
     ],
 )
@@ -523,7 +547,7 @@ CONFIGS = st.builds(
     Config,
     timezone=st.sampled_from(["", "UTC", "Europe/Berlin", "America/St_Johns"]),
     week_starts=st.sampled_from(config.WEEKDAYS),
-    sources=st.lists(FOLDERS.map(Path), max_size=3).map(tuple),
+    sources=st.lists(FOLDERS.map(Path) | st.sampled_from(["s3://team/logs", "gs://b", "az://c/p/q"]), max_size=3).map(tuple),
     blocks=st.builds(Blocks, st.sampled_from(config.ROUNDINGS)),
     projects=st.builds(
         Projects,
@@ -540,6 +564,9 @@ CONFIGS = st.builds(
         Statusline, st.lists(st.sampled_from(["{today}", "{model}", " | ", "é ≥", '"\\']), min_size=1).map("".join).filter(str.strip)
     ),
     budgets=st.lists(BUDGETS, max_size=3, unique_by=lambda budget: budget.name).map(tuple),
+    remote=st.builds(
+        Remote, st.integers(1, 86_400), st.sampled_from(["", "https://s3.example.org"]), st.booleans(), st.sampled_from(["", "team é"])
+    ),
     webhooks=st.builds(Webhooks, st.sampled_from(["", "/home/dev/secret"])),
 )
 

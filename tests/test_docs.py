@@ -35,7 +35,13 @@ from tokentail.reports.build import KINDS
 from tokentail.sources import LocalFolders
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(path for path in (ROOT / "tests").rglob("*.md") if "node_modules" not in path.parts),
+    ]
+)
 JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -571,6 +577,8 @@ def test_a_command_to_type_exists(words: list[str]) -> None:
             assert (ROOT / script).is_file()
         case ["pip" | "pipx", "install", "."] | ["uv", "tool", "install", "."]:
             assert (ROOT / "pyproject.toml").is_file()
+        case ["pip", "install", extra] if extra.startswith(".["):
+            assert f"\n{extra[2:-1]} = [" in text_of("pyproject.toml").partition("[project.optional-dependencies]")[2]
         case _:
             pytest.fail(f"nobody knows whether this works: {' '.join(words)}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tokentail.model import Change, Chunk
 from tokentail.parser import IncrementalParser, Outcome
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource, is_address
 
 if TYPE_CHECKING:
     from tokentail.workers import Helper
@@ -21,7 +21,7 @@ LARGE_BYTES = 256_000_000  # larger files are read here, in pieces that are comm
 
 
 def read(
-    changes: list[Change], source: LocalFolders, total_bytes: int, *, parser: IncrementalParser | None = None
+    changes: list[Change], source: LiveSource, total_bytes: int, *, parser: IncrementalParser | None = None
 ) -> Iterator[tuple[Change, Outcome | None]]:
     """Every file's chunks and then None, or an error; a large backlog is parsed by two processes, unless a parser is given."""
     theirs: list[Change] = []
@@ -30,6 +30,7 @@ def read(
     helper = _helper(theirs) if theirs else None
     try:
         parser = parser or IncrementalParser(source, expected_bytes=total_bytes)
+        source.expect(changes)
         for change in changes:
             yield from _parsed(parser, change)
         if helper is not None:
@@ -62,13 +63,13 @@ def _parsed(parser: IncrementalParser, change: Change) -> Iterator[tuple[Change,
 
 
 def _shared_out(changes: list[Change], total_bytes: int) -> tuple[list[Change], list[Change]]:
-    """Our half of a backlog and the helper's; very large files stay here, where they are read in pieces."""
+    """Our half of a backlog and the helper's; here stay very large files, which are read in pieces, and what is far away."""
     ours: list[Change] = []
     theirs: list[Change] = []
     given = 0
     for change in changes:
         size = unread_bytes(change)
-        if size < LARGE_BYTES and given + size <= total_bytes * HELPER_SHARE:
+        if size < LARGE_BYTES and not is_address(change.file.path) and given + size <= total_bytes * HELPER_SHARE:
             theirs.append(change)
             given += size
         else:

@@ -16,7 +16,7 @@ from tokentail.notes import Notes
 from tokentail.passes import PassCounter
 from tokentail.pending import Pending
 from tokentail.prices import PriceList
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource
 from tokentail.store import Store
 from tokentail.told import News, Told
 from tokentail.tracker import FileTracker
@@ -41,7 +41,7 @@ class UpdateCoordinator:
 
     def __init__(
         self,
-        source: LocalFolders,
+        source: LiveSource,
         store_path: Path,
         *,
         prices: PriceList,
@@ -62,7 +62,7 @@ class UpdateCoordinator:
         self._store: Store | None = None
         self._opened: tuple[int, int] | None = None
         self._reader: sqlite3.Connection | None = None
-        self._tracker = FileTracker(source)
+        self._tracker = FileTracker(source, is_gone=lambda file, _: source.is_gone(file))
         self._known_version = -1
         self._told = Told()
         self._parser: IncrementalParser | None = None  # of a process that leads
@@ -218,11 +218,20 @@ class UpdateCoordinator:
         """
         from tokentail import following  # a report does without
 
-        return following.follow(self, stop, self._pace or following.Pace(), self._open_watcher or following.open_watcher)
+        self.source.follow(True)
+        try:
+            yield from following.follow(self, stop, self._pace or following.Pace(), self._open_watcher or following.open_watcher)
+        finally:
+            self.source.follow(False)
 
     def look_now(self) -> None:
         """Let whoever follows look at all places at once. May be called by any thread."""
         self._is_wanted = True
+        self.source.look_now()
+        self.wake()
+
+    def _wake_follower(self) -> None:
+        """Whoever it is by then."""
         self.wake()
 
     def is_wanted(self) -> bool:
@@ -278,6 +287,7 @@ class UpdateCoordinator:
 
         self._parser = IncrementalParser(self.source) if leads else None
         self.source.hold(most_handles() if leads else 0)
+        self.source.listen(self._tracker.living if leads else None, self._wake_follower)
         if not leads:
             self._notes.write(self._store)
         if self._store is not None:

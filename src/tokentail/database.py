@@ -24,11 +24,11 @@ _PASSING = (
 _PROCESS_WIDTH = 20  # of a process's id in the lock file
 
 
-def store_path(home: Path, sources: Sequence[Path] | None) -> Path:
-    """The store of the default places, or the one of the given folders: named by a hash of their sorted real paths."""
+def store_path(home: Path, sources: Sequence[Path | str] | None) -> Path:
+    """The store of the default places, or the one of the given ones: named by a hash of their sorted real paths and addresses."""
     if sources is None:
         return home / "store.db"
-    names = sorted({os.path.realpath(source) for source in sources})
+    names = sorted({os.path.realpath(source) if isinstance(source, Path) else source for source in sources})
     digest = hex_digest("\0".join(names).encode("utf-8", "surrogateescape"), 8)
     return home / f"source-{digest}.db"
 

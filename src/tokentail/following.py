@@ -15,7 +15,7 @@ from tokentail.errors import StoreBlockedError
 from tokentail.leader import Leadership, Seen
 from tokentail.model import Listing, Live, Recent, Update
 from tokentail.patience import LONGEST_PAUSE_S, Patience
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource
 from tokentail.sources.local import is_log_name
 from tokentail.sweep import Sweep
 from tokentail.watcher import FileWatcher, Hints
@@ -68,7 +68,7 @@ class Looking(Protocol):
     mode: str  # set before a look: how we hear of what is written
 
     @property
-    def source(self) -> LocalFolders: ...
+    def source(self) -> LiveSource: ...
 
     @property
     def store_path(self) -> Path: ...
@@ -195,6 +195,8 @@ class _Leader:
             yield self._look(self._looking.source.list_below(hints.files, hints.trees))
         elif self._looking.pending:
             yield self._look(self._looking.next_pending(SLICE_BYTES))
+        elif (arrived := self._looking.source.arrived()) is not None:
+            yield self._look(arrived)
         elif now >= self._idle_due:
             # To hear whether others have committed costs a fifth of a look at nothing, which is most of what idling costs.
             yield self._look(Listing([], [])) if now >= self._look_due else self._told(self._looking.heard())

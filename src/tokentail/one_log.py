@@ -16,7 +16,7 @@ from tokentail.model import RULES_VERSION, Listing
 
 if TYPE_CHECKING:
     from tokentail.prices import PriceList
-    from tokentail.sources import LocalFolders
+    from tokentail.sources import LiveSource
 
 MOST_BYTES = 1 << 20  # that are read at once; the rest is read by whoever looks next
 
@@ -32,7 +32,7 @@ def has_changed(db: sqlite3.Connection, log: str) -> bool:
     return stat.S_ISREG(now.st_mode) and known != (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
 
 
-def catch_up(db: sqlite3.Connection, source: LocalFolders, store_path: Path, prices: PriceList, log: str) -> bool:
+def catch_up(db: sqlite3.Connection, source: LiveSource, store_path: Path, prices: PriceList, log: str) -> bool:
     """
     Read what a log has gained, if it is one of the source's and no other process is writing; says whether that was done.
 
@@ -60,7 +60,7 @@ def _is_ready(db: sqlite3.Connection, prices: PriceList) -> bool:
     return found == {"rules_version": str(RULES_VERSION), "thresholds": json.dumps(prices.thresholds)}
 
 
-def _read(source: LocalFolders, store_path: Path, prices: PriceList, listing: Listing) -> None:
+def _read(source: LiveSource, store_path: Path, prices: PriceList, listing: Listing) -> None:
     from tokentail.parser import IncrementalParser  # a log that is as it was needs neither
     from tokentail.store import Store
     from tokentail.tracker import FileTracker

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
+from tokentail.addresses import WHOLE_BYTES, is_address
 from tokentail.digest import blake2b
 from tokentail.formats import FORMATS, Format, Parsed
 from tokentail.merge import join
@@ -51,7 +52,7 @@ class IncrementalParser:
 
         The bytes before the cursor are proven first, the marker in the same read as the new data: a file that was cut or
         rewritten is read from its start, as a new life. A last line without a newline counts when it is whole JSON, and
-        stays behind the cursor.
+        stays behind the cursor. Of a large object in a bucket the marker alone is proof (ARCHITECTURE.md, Why not).
 
         Raises:
             OSError: the file cannot be read.
@@ -59,7 +60,7 @@ class IncrementalParser:
         cursor = change.life.cursor if change.life else START
         restarted = change.life is None
         bytes_read = 0
-        if cursor.offset_bytes:
+        if cursor.offset_bytes and not (is_address(change.file.path) and cursor.offset_bytes > WHOLE_BYTES):
             head = self._source.read(change.file, 0, cursor.head_bytes)
             bytes_read = len(head)
             if _digest(head) != cursor.head_hash:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from tokentail.model import Listing
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource
 from tokentail.tracker import FileTracker
 
 SLICE_S = 0.003  # what a line that is written meanwhile may wait for it
@@ -15,7 +15,7 @@ SLICE_S = 0.003  # what a line that is written meanwhile may wait for it
 class Sweep:
     """One walk through all places, in slices between which anything may happen."""
 
-    def __init__(self, source: LocalFolders, tracker: FileTracker) -> None:
+    def __init__(self, source: LiveSource, tracker: FileTracker) -> None:
         self._source = source
         self._tracker = tracker
         self._expected = tracker.standing_paths()

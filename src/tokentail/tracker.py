@@ -54,10 +54,15 @@ class FileTracker:
         self._lives[life.id] = self._by_path[life.file.path] = life
         self._by_inode.setdefault((life.file.device, life.file.inode), []).append(life.id)
 
+    def living(self, path: str) -> Life | None:
+        """The life that is known to stand there. May be called by any thread."""
+        life = self._by_path.get(path)
+        return life if life is not None and life.state == "live" else None
+
     def standing(self, path: str) -> LogFile | None:
         """The file that is known to stand there, as it was last seen."""
-        life = self._by_path.get(path)
-        return life.file if life is not None and life.state == "live" else None
+        life = self.living(path)
+        return life.file if life is not None else None
 
     def standing_paths(self) -> set[str]:
         """Where files are known to stand."""

@@ -14,6 +14,7 @@ from tokentail.commands import options
 def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.description = "One line for every reply, as it happens."
     options.add_places(parser)
+    options.add_interval(parser)
     options.add_zone(parser)
     parser.add_argument("--since", metavar="DAY", help="first the replies from that day on (2026-10-01, today, 7d, 2026-W40)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line (docs/json.md)")

@@ -17,17 +17,18 @@ from zoneinfo import ZoneInfo
 
 from tokentail import config, database, periods, prices
 from tokentail.config import Config
-from tokentail.errors import SourceError, UsageError
+from tokentail.errors import UsageError
 from tokentail.formats import usual_folders
-from tokentail.model import Problem
+from tokentail.model import Problem, Source
 from tokentail.prices import PriceList
 from tokentail.reports import text
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource, Place, existing_place, open_source
 
 if TYPE_CHECKING:
     from tokentail.budgets.firing import Fired
     from tokentail.coordinator import UpdateCoordinator
 
+MAX_INTERVAL_S = 86_400
 PROGRESS_FROM_BYTES = 20_000_000  # what is read faster than a blink needs no bar
 
 
@@ -36,10 +37,27 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         action="append",
-        metavar="DIR",
+        metavar="PLACE",
         default=argparse.SUPPRESS,
-        help="a folder to search for logs instead of the usual places; may be given several times",
+        help="a folder to search for logs instead of the usual places, or a bucket (s3://, gs://, az://); may be given several times",
     )
+
+
+def add_interval(parser: argparse.ArgumentParser) -> None:
+    """How often what is far away is asked."""
+    parser.add_argument(
+        "--interval", type=seconds, metavar="SECONDS", help="how often buckets are listed (60); of folders each line is heard"
+    )
+
+
+def seconds(word: str) -> int:
+    number = int(word)
+    if not 1 <= number <= MAX_INTERVAL_S:
+        raise ValueError(word)
+    return number
+
+
+seconds.__name__ = "number of seconds"  # argparse names it in its message
 
 
 def add_zone(parser: argparse.ArgumentParser) -> None:
@@ -76,27 +94,25 @@ def settings(args: argparse.Namespace) -> Config:
     return found
 
 
-def given_folders(args: argparse.Namespace) -> list[Path] | None:
-    """The folders of --source, or else of the config file; None for the usual places."""
+def given_places(args: argparse.Namespace) -> list[Place] | None:
+    """The folders and buckets of --source, or else of the config file; None for the usual places."""
     words, by = getattr(args, "source", None), "--source"
     if words is None:
         words, by = settings(args).sources, "the folder that the config file names,"
-    folders = [Path(folder).expanduser() for folder in words]
-    for folder in folders:
-        if not folder.is_dir():
-            what = "not a folder" if folder.exists() else "no such folder"
-            raise SourceError(f"cannot read {by} {folder}: {what} (give the folder that holds the .jsonl logs)")
-    return folders or None
+    return [existing_place(word, by) for word in words] or None
 
 
-def source(args: argparse.Namespace) -> LocalFolders:
+def source(args: argparse.Namespace) -> LiveSource:
     """The logs that a command is about."""
-    return LocalFolders(given_folders(args) or usual_folders(os.environ))
+    remote = settings(args).remote
+    if (every_s := getattr(args, "interval", None)) is not None:
+        remote = remote._replace(interval_s=every_s)
+    return open_source(given_places(args) or usual_folders(os.environ), remote)
 
 
 def store_path(args: argparse.Namespace) -> Path:
     """The store of those logs."""
-    return database.store_path(database.home_folder(os.environ), given_folders(args))
+    return database.store_path(database.home_folder(os.environ), given_places(args))
 
 
 def price_list(args: argparse.Namespace) -> PriceList:
@@ -200,7 +216,7 @@ def tell_problems(problems: Sequence[Problem]) -> int:
     return 1 if problems else 0
 
 
-def explain_emptiness(logs: LocalFolders, *, is_choice: bool) -> None:
+def explain_emptiness(logs: Source, *, is_choice: bool) -> None:
     """Say where logs were looked for, where there are none; or that they hold nothing, where not only a choice of them was asked for."""
     if files := len(logs.list_files().files):
         if not is_choice:

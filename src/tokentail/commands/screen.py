@@ -13,6 +13,7 @@ from tokentail.reports import text
 
 def configure(parser: argparse.ArgumentParser, name: str) -> None:
     options.add_places(parser)
+    options.add_interval(parser)
     options.add_zone(parser)
     parser.set_defaults(run=run)
 
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 def run(args: argparse.Namespace) -> int:
     source, path = options.source(args), options.store_path(args)
     # What was counted once is shown even when its logs are gone.
-    if options.given_folders(args) is None and not path.exists() and not source.list_files().files:
+    if options.given_places(args) is None and not path.exists() and not source.list_files().files:
         from tokentail import demo_run
 
         options.explain_emptiness(source, is_choice=False)

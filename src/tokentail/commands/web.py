@@ -21,6 +21,7 @@ PORT = 8484
 def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.description = "The live page, its API and metrics for Prometheus, on this machine (docs/web.md)."
     options.add_places(parser)
+    options.add_interval(parser)
     options.add_zone(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1); what others can reach needs the token")
     parser.add_argument("--port", type=port, default=PORT, help=f"the port to listen on ({PORT}); 0 is any that is free")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 DAYS = ("today", "yesterday", "7d", "30d")
 # What a shell has to look for itself.
 FILES, FOLDERS = ":files", ":folders"
-_PATHS = {"FILE": FILES, "DIR": FOLDERS}
+_PATHS = {"FILE": FILES, "DIR": FOLDERS, "PLACE": FOLDERS}
 _PUNCTUATION = frozenset("_.,/@+-")
 _MAX_NAME = 100
 

@@ -78,12 +78,22 @@ class Webhooks(NamedTuple):
     secret_file: str = ""  # what webhooks are signed with, where the environment has none; a whole path
 
 
+class Remote(NamedTuple):
+    """How logs in buckets are read; what is left out is as the cloud's own tools have it."""
+
+    interval_s: int = 60  # between two listings while somebody follows
+    endpoint: str = ""  # of a server of one's own
+    anonymous: bool = False
+    profile: str = ""  # of ~/.aws
+
+
 class Config(NamedTuple):
     """All settings; `Config()` has their defaults. `config.keys` says what each one means."""
 
     timezone: str = ""  # "": the machine's
     week_starts: Weekday = "monday"
-    sources: tuple[Path, ...] = ()  # whole paths; none: the usual places
+    sources: tuple[Path | str, ...] = ()  # whole paths and addresses of buckets; none: the usual places
+    remote: Remote = Remote()
     blocks: Blocks = Blocks()
     projects: Projects = Projects()
     prices: Prices = Prices()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from tokentail import periods
+from tokentail import addresses, periods
 from tokentail.config import BUDGET_PERIODS, MEASURES, ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
 from tokentail.config.toml import Decimal, shown
 from tokentail.errors import UsageError
@@ -16,6 +16,7 @@ KeyPath: TypeAlias = tuple[str, ...]
 
 MAX_ALIAS = 100  # characters
 MAX_MODEL = 200
+MAX_INTERVAL_S = 86_400
 MAX_TEMPLATE = 300
 MAX_TEXT = 4_000
 MAX_DECIMALS = 5  # of a rate: half of it, which is the price in a batch, is then a whole number of 1e-12 USD for a token
@@ -91,10 +92,43 @@ def _bool(value: object) -> bool:
     return value
 
 
-def _folders(value: object) -> tuple[Path, ...]:
+def _sources(value: object) -> tuple[Path | str, ...]:
     if not isinstance(value, list):
         raise ValueError
-    return tuple(Path(_folder(_text(each))) for each in value)
+    return tuple(_source(_text(each)) for each in value)
+
+
+def _source(word: str) -> Path | str:
+    """A folder, or a bucket."""
+    return _bucket(word) if "://" in word else Path(_folder(word))
+
+
+def _bucket(word: str) -> str:
+    try:
+        return str(addresses.parse(word))
+    except ValueError as error:
+        raise ValueError(f" ({error})") from error
+
+
+def _seconds(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_INTERVAL_S:
+        raise ValueError
+    return value
+
+
+def _endpoint(value: object) -> str:
+    word = _text(value)
+    scheme, _, rest = word.partition("://")
+    if word and (scheme not in ("https", "http") or not rest or not word.isascii() or not word.isprintable() or " " in word):
+        raise ValueError
+    return word
+
+
+def _profile(value: object) -> str:
+    word = _text(value)
+    if len(word) > MAX_ALIAS or not (word.isprintable() or not word):
+        raise ValueError
+    return word
 
 
 def _alias(value: object) -> str:
@@ -204,7 +238,31 @@ KEYS = (
         "The time zone whose midnights divide the days.",
     ),
     Key("week_starts", _one_of(WEEKDAYS), 'a day from "monday" to "sunday"', "The first day of a week."),
-    Key("sources", _folders, 'a list of folders, like ["~/logs"]', "The folders that are read; [] stands for the usual places."),
+    Key(
+        "sources",
+        _sources,
+        'a list of folders and buckets, like ["~/logs", "s3://team/logs"]',
+        "What is read; [] stands for the usual places.",
+    ),
+    Key(
+        "remote.interval_s",
+        _seconds,
+        f"a number from 1 to {MAX_INTERVAL_S}",
+        "How often buckets are listed while one follows, in seconds.",
+    ),
+    Key(
+        "remote.endpoint",
+        _endpoint,
+        'an address that begins with https:// or http://, or ""',
+        "The server that is asked for buckets, where it is not the cloud's own; else as AWS_ENDPOINT_URL and the like say.",
+    ),
+    Key("remote.anonymous", _bool, "true or false", "Whether buckets are asked without credentials."),
+    Key(
+        "remote.profile",
+        _profile,
+        f"a text of at most {MAX_ALIAS} characters",
+        "The profile of ~/.aws to use; else as AWS_PROFILE says.",
+    ),
     Key("blocks.rounding", _one_of(ROUNDINGS), '"hour", "10min" or "none"', "To what the start of a five-hour window is rounded down."),
     Key("projects.worktrees", _bool, "true or false", "Whether the worktrees of one repository are shown as one project."),
     Key(

@@ -50,6 +50,8 @@ def as_toml(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case int():
+            return str(value)
         case str() | Path():
             return f'"{"".join(map(_escaped, str(value)))}"'
         case tuple():

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 from tokentail import periods
 from tokentail import prices as price_lists
 from tokentail.config import ROUNDINGS, WEEKDAYS, Config, Rounding, Weekday
-from tokentail.errors import SourceError, UsageError
+from tokentail.errors import UsageError
 from tokentail.prices import PriceList
 from tokentail.reports.build import KINDS, ORDERS
 from tokentail.reports.request import Request
+from tokentail.sources import Place, existing_place
 
 FOREVER_MS = 1 << 62
 Word = TypeVar("Word", bound=str)
@@ -99,12 +100,12 @@ def moments(since: date | str | None, until: date | str | None, zone: ZoneInfo) 
     return start, end
 
 
-def folders_of(sources: Iterable[str | os.PathLike[str]] | None, settings: Config) -> list[Path] | None:
+def places_of(sources: Iterable[str | os.PathLike[str]] | None, settings: Config) -> list[Place] | None:
     """
-    The folders that a program or else the settings name, None for the usual places.
+    The folders and buckets that a program or else the settings name, None for the usual places.
 
     Raises:
-        SourceError: one of them is no folder.
+        SourceError: one of them is no folder, or no address of a bucket.
         UsageError: it is no list, or an empty one.
     """
     if isinstance(sources, str | os.PathLike):
@@ -112,12 +113,7 @@ def folders_of(sources: Iterable[str | os.PathLike[str]] | None, settings: Confi
     named = settings.sources if sources is None else tuple(sources)
     if sources is not None and not named:
         raise UsageError("sources names no folder (leave it out for the usual places)")
-    folders = [Path(source).expanduser() for source in named]
-    for folder in folders:
-        if not folder.is_dir():
-            what = "not a folder" if folder.exists() else "no such folder"
-            raise SourceError(f"cannot read the source {folder}: {what} (give the folder that holds the .jsonl logs)")
-    return folders or None
+    return [existing_place(source, "the source") for source in named] or None
 
 
 def prices_of(prices: str | os.PathLike[str] | None, home: Path, settings: Config, *, own_store: bool) -> PriceList:

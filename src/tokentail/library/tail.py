@@ -28,7 +28,7 @@ from tokentail.prices import PriceList
 from tokentail.reports.build import build, scope_of
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource, open_source
 
 if TYPE_CHECKING:
     from tokentail.reports.scope import Scope
@@ -47,22 +47,23 @@ def open(  # noqa: A001  # `tokentail.open` says what it does
     Open the store of the logs in the usual places, or of those in some folders. No log is read yet.
 
     Args:
-        sources: folders that are searched for logs instead of the usual places; they have a store of their own.
+        sources: folders and buckets (`s3://`, `gs://`, `az://`) that are searched for logs instead of the usual places; they have a
+            store of their own.
         home: the folder that holds the stores, instead of `$TOKENTAIL_HOME` or the platform's folder for application data.
         prices: a price list to go by, instead of the one that the command line goes by.
         config: a file of settings, instead of `$TOKENTAIL_CONFIG` or the one in the platform's folder for settings.
 
     Raises:
-        SourceError: a source is no folder.
+        SourceError: a source is no folder, or no address of a bucket.
         ConfigError: the settings cannot be used.
         TokentailError: the price list cannot be used.
     """
     settings = configs.load(configs.config_path(os.environ) if config is None else Path(config))
-    folders = asked.folders_of(sources, settings)
+    places = asked.places_of(sources, settings)
     home_folder = database.home_folder(os.environ) if home is None else Path(home).expanduser()
     price_list = asked.prices_of(prices, home_folder, settings, own_store=home is not None)
-    logs = LocalFolders(usual_folders(os.environ) if folders is None else folders)
-    return Tail(logs, database.store_path(home_folder, folders), price_list, settings)
+    logs = open_source(usual_folders(os.environ) if places is None else places, settings.remote)
+    return Tail(logs, database.store_path(home_folder, places), price_list, settings)
 
 
 class Tail:
@@ -73,7 +74,7 @@ class Tail:
     connection and goes on when the tail is closed.
     """
 
-    def __init__(self, source: LocalFolders, store_path: Path, prices: PriceList, settings: Config) -> None:
+    def __init__(self, source: LiveSource, store_path: Path, prices: PriceList, settings: Config) -> None:
         self._source = source
         self._store_path = store_path
         self._prices = prices
@@ -84,7 +85,7 @@ class Tail:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The folders that are searched, whether they exist or not."""
+        """The folders and buckets that are searched, whether they exist or not."""
         return tuple(self._source.names)
 
     @property

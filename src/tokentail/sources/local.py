@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tokentail.model import Listing, LogFile, Problem
+from tokentail.model import Change, Life, Listing, LogFile, Problem
 from tokentail.sources.handles import Handles
 from tokentail.sources.inflated import Inflated, is_compressed
 
@@ -108,6 +108,10 @@ class LocalFolders:
             return None
         return _log_file(file.path, file.root, file.relative, status) if stat.S_ISREG(status.st_mode) else None
 
+    def is_gone(self, file: LogFile) -> bool:
+        """Is it certainly not among the logs of these folders any more?"""
+        return is_gone(file, self.names)
+
     def has_gone(self, file: LogFile, error: OSError) -> bool:
         """Could a file that was listed not be read because it has gone meanwhile, and something else stands there or nothing?"""
         return error.errno in _VANISHED or is_gone(file, self.names)
@@ -159,6 +163,21 @@ class LocalFolders:
     def let_go(self) -> None:
         """Close those, read or not."""
         self._handles.close_left()
+
+    def expect(self, changes: Sequence[Change]) -> None:
+        """A disk needs no notice."""
+
+    def follow(self, is_followed: bool) -> None:
+        """And there is no network to wait for."""
+
+    def listen(self, known: Callable[[str], Life | None] | None, wake: Callable[[], None]) -> None:
+        """What is here is listed and not listened to."""
+
+    def arrived(self) -> Listing | None:
+        return None
+
+    def look_now(self) -> None:
+        """Whoever looks sees it as it is."""
 
 
 def is_gone(file: LogFile, folders: Sequence[str]) -> bool:

@@ -16,10 +16,10 @@ from tokentail.coordinator import UpdateCoordinator
 from tokentail.database import SCHEMA_VERSION
 from tokentail.errors import StoreError
 from tokentail.leader import Leadership, Seen
-from tokentail.model import LogFile, Problem
+from tokentail.model import Listing, Problem
 from tokentail.prices import PriceList
 from tokentail.reports.build import shown_path
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource, is_address
 
 LOOKS = 5  # that found something
 
@@ -77,7 +77,7 @@ class Status(NamedTuple):
     degraded: tuple[str, ...]
 
 
-def take_status(source: LocalFolders, path: Path, prices: PriceList, *, coordinator: UpdateCoordinator | None, now_ms: int) -> Status:
+def take_status(source: LiveSource, path: Path, prices: PriceList, *, coordinator: UpdateCoordinator | None, now_ms: int) -> Status:
     """
     How things stand, after a look at the logs by the coordinator, if there is one.
 
@@ -105,7 +105,7 @@ def take_status(source: LocalFolders, path: Path, prices: PriceList, *, coordina
     sizes = [file.size_bytes for file in listing.files]
     return Status(
         now_ms,
-        tuple(_folders(source.names, listing.files)),
+        tuple(_folders(source.names, listing)),
         len(sizes),
         sum(sizes),
         _store_file(path),
@@ -143,12 +143,17 @@ def _read_only(path: Path, leader: int | None) -> Census:
             raise StoreError(f"cannot read the store {path}: {error} (a look without --no-update repairs it)") from error
 
 
-def _folders(names: Sequence[str], files: Sequence[LogFile]) -> Iterator[Folder]:
-    places = [(f"{file.root.rstrip('/')}/{file.relative}", file.size_bytes) for file in files]
+def _folders(names: Sequence[str], listing: Listing) -> Iterator[Folder]:
+    places = [(f"{file.root.rstrip('/')}/{file.relative}", file.size_bytes) for file in listing.files]
+    unread = {problem.where for problem in listing.problems}
     for name in names:
-        within = f"{os.path.realpath(name).rstrip('/')}/"
+        within = f"{name if is_address(name) else os.path.realpath(name).rstrip('/')}/"
         sizes = [size for place, size in places if place.startswith(within)]
-        yield Folder(shown_path(name), os.path.isdir(name), os.access(name, os.R_OK | os.X_OK), len(sizes), sum(sizes))
+        if is_address(name):
+            is_there = can_be_read = not any(within.startswith(f"{where}/") for where in unread)
+        else:
+            is_there, can_be_read = os.path.isdir(name), os.access(name, os.R_OK | os.X_OK)
+        yield Folder(shown_path(name), is_there, can_be_read, len(sizes), sum(sizes))
 
 
 def _store_file(path: Path) -> StoreFile:

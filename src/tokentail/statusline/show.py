@@ -11,7 +11,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from tokentail import config, database, periods, prices, samples
+from tokentail import addresses, config, database, periods, prices, samples
+from tokentail.addresses import Place
 from tokentail.config import Config
 from tokentail.reports.text import Style
 from tokentail.statusline import figures, journal
@@ -57,8 +58,8 @@ def show(
 
 def _line(said: Said, settings: Config, home: Path, environment: Mapping[str, str], sources: Sequence[str] | None, now_ms: int) -> str:
     """The line, after what is new was kept."""
-    folders = [Path(folder).expanduser() for folder in (settings.sources if sources is None else sources)]
-    store_path = database.store_path(home, folders or None)
+    places = [addresses.place(os.fspath(place)) for place in (settings.sources if sources is None else sources)]
+    store_path = database.store_path(home, places or None)
     template, style = settings.statusline.template, _style(environment)
     own = line(template, said, figures.of_claude(said), style, now_ms)
     to_do = SEPARATOR.join(filter(None, (own, "run `tokentail daily` once")))
@@ -68,7 +69,7 @@ def _line(said: Said, settings: Config, home: Path, environment: Mapping[str, st
     with closing(database.open_to_look(store_path)) as db:
         if not database.is_current(db, store_path):
             return to_do  # a migration copies the store first, which takes seconds
-        for trouble in _kept(db, store_path, said, now_ms), _caught_up(db, store_path, price_list, said, folders, environment):
+        for trouble in _kept(db, store_path, said, now_ms), _caught_up(db, store_path, price_list, said, places, environment):
             if trouble:
                 journal.note(home, trouble)
         zone = periods.parse_zone(settings.timezone or None)
@@ -102,7 +103,7 @@ def _caught_up(
     store_path: Path,
     price_list: prices.PriceList,
     said: Said,
-    folders: Sequence[Path],
+    places: Sequence[Place],
     environment: Mapping[str, str],
 ) -> str:
     """Bring the session's log up to date; gives what prevented it. Then the line shows what the store has."""
@@ -119,7 +120,7 @@ def _caught_up(
     from tokentail.formats import usual_folders  # a session that nothing happened in does without
     from tokentail.sources import LocalFolders
 
-    source = LocalFolders(folders or usual_folders(environment))
+    source = LocalFolders([place for place in places if isinstance(place, Path)] if places else usual_folders(environment))
     try:
         one_log.catch_up(db, source, store_path, price_list, said.transcript)
     except (TokentailError, OSError, sqlite3.Error) as error:

@@ -141,9 +141,9 @@ class Asker:
 
     def _telling(self, db: sqlite3.Connection, shows_lines: bool) -> telling.Context:
         from tokentail.explain import telling
-        from tokentail.sources import LocalFolders
+        from tokentail.sources import open_source
 
-        logs = LocalFolders([Path(folder) for folder in self._folders])  # one thread's own
+        logs = open_source(self._folders, self._settings.remote)  # one thread's own
         return telling.Context(self._prices, self.zone, logs, self._projects(db), shows_lines=shows_lines)
 
     def _projects(self, db: sqlite3.Connection) -> Projects:

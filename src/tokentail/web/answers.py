@@ -36,7 +36,7 @@ from tokentail.reports.build import build, scope_of
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope
-from tokentail.sources import LocalFolders
+from tokentail.sources import LiveSource, open_source
 from tokentail.totals import Adder, costliest_first
 from tokentail.web.contract import Asked, Invalid
 
@@ -296,9 +296,9 @@ class Answers:
     def _projects(self, db: sqlite3.Connection) -> Projects:
         return Projects(queries.project_folders(db), self._aliases)
 
-    def _source(self) -> LocalFolders:
+    def _source(self) -> LiveSource:
         """A thread's own."""
-        return LocalFolders([Path(folder) for folder in self._place.folders])
+        return open_source(self._place.folders, self._place.settings.remote)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
