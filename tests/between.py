@@ -27,8 +27,10 @@ class Asked(NamedTuple):
 class Between:
     """A proxy on a port of its own; a context manager."""
 
-    def __init__(self, to_port: int) -> None:
+    def __init__(self, to_port: int, *, keeps_host: bool = True) -> None:
+        """Signatures need the host that a client named, and some servers answer to their own name only."""
         self.to_port = to_port
+        self._keeps_host = keeps_host
         self.asked: list[Asked] = []
         self._plans: list[tuple[Callable[[Asked], bool], Happens, list[int]]] = []
         self._lock = threading.Lock()
@@ -82,6 +84,8 @@ class Between:
                 return
             head += more
         asked = _asked(head)
+        if not self._keeps_host:
+            head = head.replace(f"127.0.0.1:{self.port}".encode(), f"127.0.0.1:{self.to_port}".encode())
         with self._lock:
             self.asked.append(asked)
             happens = next((happens for wanted, happens, left in self._plans if left[0] > 0 and wanted(asked) and not _take(left)), None)

@@ -216,11 +216,12 @@ class Azurite:
         return answer.status_code in (201, 409)
 
 
+NOTHING_MORE: Mapping[str, str] = {}
 CLOUDS: Mapping[str, Callable[[Path], Cloud]] = {"s3": Seaweed, "gs": FakeGcs, "az": Azurite}
 
 
 @contextlib.contextmanager
-def speaking_to(cloud: Cloud, *, port: int | None = None, **more: str) -> Iterator[None]:
+def speaking_to(cloud: Cloud, more: Mapping[str, str] = NOTHING_MORE, *, port: int | None = None) -> Iterator[None]:
     """The environment of a person who uses that server, and nothing of their own."""
     before = dict(os.environ)
     for name in list(os.environ):

@@ -49,6 +49,7 @@ RIGHT = {
 NEEDED = {"measure": '"cost"'}
 ZONE = 'an IANA name like "Europe/Berlin", or "" for the machine\'s zone'
 TEMPLATE = "a text of 1 to 300 characters, with places like {today}"
+SOURCES = 'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"]'
 HOSTILE = "a\x1b]0;x\x07\r\nb\u202e\u2028\x00c"
 
 
@@ -237,10 +238,7 @@ def test_a_value_of_the_wrong_kind_is_refused(path: Path, key: Key, kind: str) -
         ('statusline.template = "\\u001b[31m{today}"', f'statusline.template is "\\u001b[31m{{today}}", and must be {TEMPLATE}'),
         (
             'sources = ["S3://team"]',
-            (
-                'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"] '
-                "(addresses begin with s3://, gs://, az://)"
-            ),
+            f"{SOURCES} (addresses begin with s3://, gs://, az://)",
         ),
         ("remote.interval_s = 0", "remote.interval_s is 0, and must be a number from 1 to 86400"),
         (
@@ -250,7 +248,7 @@ def test_a_value_of_the_wrong_kind_is_refused(path: Path, key: Key, kind: str) -
         ('blocks.rounding = "2h"', 'blocks.rounding is "2h", and must be "hour", "10min" or "none"'),
         (
             'sources = ["/a", "logs"]',
-            'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"] ("logs" is no whole path; that begins with / or ~/)',
+            f'{SOURCES} ("logs" is no whole path; that begins with / or ~/)',
         ),
         ('[projects.aliases]\na = ""', 'projects.aliases.a is "", and must be a text of 1 to 100 characters'),
         ('[projects.aliases]\na = " "', 'projects.aliases.a is " ", and must be a text of 1 to 100 characters'),
@@ -309,7 +307,7 @@ def test_a_value_of_the_wrong_kind_is_refused(path: Path, key: Key, kind: str) -
         (f"timezone = 0x{'f' * 50_000}", f"timezone is a very long number, and must be {ZONE}"),
         (
             'sources = ["/a\\u0000"]',
-            'sources is a list, and must be a list of folders and buckets, like ["~/logs", "s3://team/logs"] ("/a\\u0000" is no whole path; that begins with / or ~/)',
+            f'{SOURCES} ("/a\\u0000" is no whole path; that begins with / or ~/)',
         ),
     ],
 )
