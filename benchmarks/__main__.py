@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, line, live, page, schema, screen, start, told, warm, watch, web
+from benchmarks import cold, corpus, history, line, live, page, remote, schema, screen, start, told, warm, watch, web
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -28,6 +28,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "screen": screen.run,
     "web": web.run,
     "page": page.run,
+    "remote": remote.run,
 }
 USUAL = (
     "start",
@@ -41,6 +42,7 @@ USUAL = (
     "screen",
     "web",
     "page",
+    "remote",
     "live",
 )  # schema measures designs that were not chosen
 

@@ -150,7 +150,7 @@ def _folders(names: Sequence[str], listing: Listing) -> Iterator[Folder]:
         within = f"{name if is_address(name) else os.path.realpath(name).rstrip('/')}/"
         sizes = [size for place, size in places if place.startswith(within)]
         if is_address(name):
-            is_there = can_be_read = not any(within.startswith(f"{where}/") for where in unread)
+            is_there, can_be_read = True, not any(within.startswith(f"{where}/") for where in unread)
         else:
             is_there, can_be_read = os.path.isdir(name), os.access(name, os.R_OK | os.X_OK)
         yield Folder(shown_path(name), is_there, can_be_read, len(sizes), sum(sizes))
