@@ -142,6 +142,7 @@ class _Leader:
         self._rescan_due = self._idle_due = self._look_due = 0.0
         self._watcher: FileWatcher
         self._sweep: Sweep | None = None
+        self._is_taking = False  # what arrived was looked at, and there may be more
         self._spared = self._sweeps_known = 0
         self._has_problems = False  # there were some since the last look at all places
 
@@ -187,7 +188,7 @@ class _Leader:
 
     def _turn(self) -> Iterator[Update]:
         """Wait for hints and look; of a backlog a slice."""
-        hints = self._wait(0.0 if self._looking.pending or self._sweep else self._wait_s())
+        hints = self._wait(0.0 if self._looking.pending or self._sweep or self._is_taking else self._wait_s())
         now = time.monotonic()
         if hints.lost or self._looking.is_wanted():
             yield self._look(None)
@@ -195,13 +196,19 @@ class _Leader:
             yield self._look(self._looking.source.list_below(hints.files, hints.trees))
         elif self._looking.pending:
             yield self._look(self._looking.next_pending(SLICE_BYTES))
-        elif (arrived := self._looking.source.arrived()) is not None:
+        elif (arrived := self._arrived()) is not None:
             yield self._look(arrived)
         elif now >= self._idle_due:
             # To hear whether others have committed costs a fifth of a look at nothing, which is most of what idling costs.
             yield self._look(Listing([], [])) if now >= self._look_due else self._told(self._looking.heard())
         if now >= self._rescan_due and not self._is_spared():
             yield from self._swept()
+
+    def _arrived(self) -> Listing | None:
+        """What has come from far away."""
+        arrived = self._looking.source.arrived()
+        self._is_taking = arrived is not None
+        return arrived
 
     def _is_spared(self) -> bool:
         """The watcher has looked at all places itself since the safety look before, so another one would be for nothing."""
