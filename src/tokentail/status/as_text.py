@@ -127,8 +127,8 @@ def _following(status: Status, style: Style) -> Iterator[str]:
 
 def _recent(recent: Recent) -> Iterator[str]:
     rows: list[tuple[str, Share | None, Callable[[float], str]]] = [
-        ("From a line's being written to its commit", recent.late_ms, lambda ms: f"{ms:,.1f} ms"),
-        ("A look at the logs", recent.took_ms, lambda ms: f"{ms:,.1f} ms"),
+        ("From a line's being written to its commit", recent.late_ms, _ms),
+        ("A look at the logs", recent.took_ms, _ms),
         ("Files checked", recent.files_checked, lambda count: _number(int(count))),
         ("Unchanged", recent.cache_hit_rate, lambda rate: f"{rate:.1%}"),
         ("Read", recent.bytes_read, _size),
@@ -197,6 +197,10 @@ def _size(size_bytes: float) -> str:
 
 def _number(number: int) -> str:
     return f"{number:,}" if number < 10**4 else short(number)
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:,.1f} ms" if ms < 10**5 else f"{ms / 1000:,.0f} s"
 
 
 def _took(took_s: float) -> str:
