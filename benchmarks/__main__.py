@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, line, live, page, remote, schema, screen, start, told, warm, watch, web
+from benchmarks import cold, corpus, history, index, line, live, page, remote, schema, screen, start, told, warm, watch, web
 from benchmarks.bench import Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
@@ -19,6 +19,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "warm": warm.run,
     "cold": cold.run,
     "history": history.run,
+    "index": index.run,
     "line": line.run,
     "told": told.run,
     "corpus": corpus.run,
@@ -35,6 +36,7 @@ USUAL = (
     "warm",
     "cold",
     "history",
+    "index",
     "line",
     "told",
     "corpus",

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from builders import coordinator, line, usage, write_logs
 from tokentail import prices, queries
-from tokentail.model import Reply, Report
+from tokentail.model import LogsRead, Reply, Report
 from tokentail.reports.as_chart import report_chart
 from tokentail.reports.as_csv import report_csv
 from tokentail.reports.as_json import report_json
@@ -134,6 +134,9 @@ def outputs() -> Mapping[str, str]:
                     f"{name}-parts.json": report_json(split) + "\n",
                     f"{name}-parts.csv": report_csv(split),
                 }
+            if name == "daily":
+                partly = plain._replace(logs_read=LogsRead(23_412_000, 1_976_588_000))
+                shown |= {"daily-logs.txt": report_table(partly, width=80, style=PLAIN), "daily-logs.json": report_json(partly) + "\n"}
             if name not in ("models", "weekly", "monthly"):
                 shown |= {
                     f"{name}-full.txt": report_table(full, width=80, style=PLAIN, breakdown=True),

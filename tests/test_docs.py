@@ -27,7 +27,7 @@ from tokentail import __version__, database, prices, queries, samples
 from tokentail.cli import build_parser, main
 from tokentail.export.as_parquet import write_parquet
 from tokentail.export.rows import EXPORT_SCHEMA
-from tokentail.model import Counts, ReplyChange
+from tokentail.model import Counts, LogsRead, ReplyChange
 from tokentail.periods import utc_text
 from tokentail.prices import PICO_PER_USD
 from tokentail.reports.as_json import feed_json, report_json
@@ -204,7 +204,8 @@ def reports() -> dict[str, Any]:
     """Every report on the sample, with all that can be asked for."""
     with sample.sample_store() as (stored, malformed):
         asked = {"breakdown": True, "agents": True, "provenance": True, "not_final": True, "estimate": True}
-        return {name: json.loads(report_json(sample.sample(name, stored, malformed, **asked))) for name in KINDS}
+        made = {name: sample.sample(name, stored, malformed, **asked) for name in KINDS}
+    return {name: json.loads(report_json(report._replace(logs_read=LogsRead(1, 2)))) for name, report in made.items()}
 
 
 def parts_of(reports: Mapping[str, Any], section: str) -> list[dict[str, Any]]:
@@ -465,7 +466,7 @@ def test_the_examples_have_the_documented_fields() -> None:
     """The examples are what the program prints today."""
     example, feed_line = map(json.loads, blocks(text_of("docs/json.md"), "json"))
     for section in ("Reports", "daily", "Counts", "Notes"):
-        fields = [name for name in documented(section) if name != "models"]
+        fields = [name for name in documented(section) if name not in ("models", *LogsRead._fields)]
         assert all(list(part) == fields for part in parts_of({"daily": example}, section))
     assert list(feed_line) == [*documented("The feed"), *documented("Counts")]
 

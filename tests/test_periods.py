@@ -361,3 +361,31 @@ def test_the_machines_own_zone_without_tz(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(zone, ZoneInfo)
     if "zoneinfo/" in os.path.realpath("/etc/localtime"):
         assert datetime.fromtimestamp(0, zone).utcoffset() == datetime.fromtimestamp(0).astimezone().utcoffset()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        (ZoneInfo("America/St_Johns"), date(2010, 11, 6)),
+        (ZoneInfo("America/St_Johns"), date(2010, 11, 7)),
+        (HAVANA, date(2026, 11, 1)),
+        (BEIRUT, date(2026, 3, 29)),
+        (APIA, date(2011, 12, 29)),
+        (APIA, date(2011, 12, 31)),
+        (BERLIN, date(2026, 10, 25)),
+    ],
+)
+def test_the_reach_of_a_day_holds_all_of_its_moments(zone: ZoneInfo, day: date) -> None:
+    """Also where a zone leaves a day out, or goes back over midnight, so that a day ends twice; and hardly any of other days."""
+    start_ms, end_ms = periods.reach(zone, day, day)
+    assert start_ms is not None
+    assert end_ms is not None
+    moments = range(start_ms - 2 * DAY_MS, end_ms + 2 * DAY_MS, MINUTE_MS)
+    of_day = [at_ms for at_ms in moments if periods.day_of(at_ms, zone) == day]
+    assert (of_day[0], of_day[-1] + MINUTE_MS) == (start_ms, end_ms)
+
+
+@pytest.mark.parametrize("day", [date.min, date(1969, 12, 31), date(1970, 1, 1), date.max])
+def test_at_the_ends_of_the_calendar_nothing_is_bounded(day: date) -> None:
+    """A zone's day may begin before the first moment that counts."""
+    assert periods.reach(ZoneInfo("UTC"), day, day) == (None, None)

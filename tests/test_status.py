@@ -28,12 +28,13 @@ from tokentail.census import Census, Counted, Files, Following, Look
 from tokentail.cli import main
 from tokentail.database import SCHEMA_VERSION
 from tokentail.leader import Seen
-from tokentail.model import RULES_VERSION, Metrics, Problem, Recent, Share
+from tokentail.model import RULES_VERSION, LogsRead, Metrics, Problem, Recent, Share
 from tokentail.reports.text import Style, text_width
 from tokentail.sources import LocalFolders
 from tokentail.status.as_json import status_json
 from tokentail.status.as_text import status_text
 from tokentail.status.now import Copy, Folder, Prices, Status, StoreFile, take_status
+from tokentail.time_index import Index
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 DATA = Path(__file__).with_name("data") / "status"
@@ -85,6 +86,7 @@ FULL = Status(
     Prices("imported", date(2026, 11, 23), "genai-prices 0.2.9", ("claude-zeta-9", "claude-zeta-10")),
     (),
     (),
+    Index(1_302, 2_411, 1_240_000, NOW_MS - 60_000, LogsRead(7_310_000, 532_890_000)),
 )
 FIRST = Status(
     NOW_MS,
@@ -102,6 +104,7 @@ FIRST = Status(
 )
 BROKEN = FULL._replace(
     census=None,
+    time_index=None,
     last_look=None,
     copies=(),
     store=FULL.store._replace(writer=4_711),
@@ -110,6 +113,7 @@ BROKEN = FULL._replace(
 )
 LONG = "~/" + "/".join(f"projekt-{number}-übung" for number in range(30))
 LARGE = FULL._replace(
+    time_index=Index(10**9, 10**12, 10**15, NOW_MS, LogsRead(10**15, 10**15)),
     folders=(Folder(LONG + "\n\x1b[31m\u202e", True, True, 1_234_567, 9_876_543_210_987), Folder("~/shut", True, False, 0, 0)),
     store=FULL.store._replace(path=LONG, writer=0),
     copies=(Copy(f"store.db.{'x' * 300}", 10**15),),

@@ -377,6 +377,13 @@ class Notes(NamedTuple):
     degraded: tuple[str, ...] = ()
 
 
+class LogsRead(NamedTuple):
+    """How much of the logs a count without a store read."""
+
+    bytes_read: int
+    bytes_skipped: int  # of which an index says that they do not matter
+
+
 class Report(NamedTuple):
     """A whole report: rows oldest first, their totals and the notes."""
 
@@ -390,6 +397,7 @@ class Report(NamedTuple):
     provenance: Provenance | None = None  # of the totals, on request
     not_final: Counts | None = None  # likewise
     estimate: Estimated | None = None  # likewise
+    logs_read: LogsRead | None = None  # None: the store knew
 
 
 class Metrics(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -187,6 +187,26 @@ def local_days(zone: tzinfo, utc_days: Iterable[int]) -> Iterator[LocalDay]:
                 end = min((number + 1) * DAY_MS - span.offset_ms, span.end_ms)
                 yield LocalDay(day_from_number(number), start, end)
                 start = end
+
+
+def reach(zone: tzinfo, since: date | None, until: date | None) -> tuple[int | None, int | None]:
+    """
+    From which moment on, and before which one, all of the local days from `since` to `until` lie; None where there is no bound.
+
+    Where clocks go back over midnight a few moments of another day lie between.
+    """
+    start_ms = end_ms = None
+    if since is not None and (numbers := _days_around(since)):
+        start_ms = min(piece.start_ms for piece in local_days(zone, numbers) if piece.day >= since)
+    if until is not None and (numbers := _days_around(until)):
+        end_ms = max(piece.end_ms for piece in local_days(zone, numbers) if piece.day <= until)
+    return start_ms, end_ms
+
+
+def _days_around(day: date) -> Sequence[int]:
+    """The numbers of the UTC days that a local day may be in, and of others on each side; none at the ends of the calendar."""
+    number = (day - EPOCH).days
+    return range(number - 3, number + 4) if 3 <= number <= _LAST_DAY - 4 else ()
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """
 The only place that counts without a store: every log is read in full, with the standard `json` and plain dictionaries.
 
-It is what `--no-store` prints and what `verify` holds the store against, so it shares no code with the formats and the store,
-and is plain where they are fast. Rn is a rule of docs/counting.md.
+It is what `verify` holds the store against, so it shares no code with the formats and the store, and is plain where they are fast.
+`--no-store` counts by it, too, and may leave out parts of logs that an index says cannot matter (`skim`). Rn is a rule of docs/counting.md.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
@@ -59,6 +58,30 @@ class Reject(NamedTuple):
     reason: str
 
 
+class Seen(NamedTuple):
+    """A line that counts, as far as who wants to find it again has to know."""
+
+    offset_bytes: int
+    alone: Reply  # what it would be if no other line shared its id; its key is K of R3
+    folder: str  # its `cwd`
+
+
+class Part(NamedTuple):
+    """Whole lines of a log, and what must stand before them if it is still the log that was meant."""
+
+    start_bytes: int = 0
+    end_bytes: int | None = None  # just after a newline; None for the end of the file
+    lead_bytes: int = 0  # before the start
+    lead_hash: bytes = b""  # theirs, see `proof`
+
+
+WHOLE = Part()
+
+
+class TornError(Exception):
+    """A log is not what it was when a part of it was chosen."""
+
+
 class Recount(NamedTuple):
     """All that the logs say, counted from nothing."""
 
@@ -87,19 +110,20 @@ class Recount(NamedTuple):
 def recount(source: Source, *, piece_bytes: int = PIECE_BYTES) -> Recount:
     """Read every log of the source from its first byte and resolve all replies; a file that cannot be read is a problem, not an error."""
     listing = source.list_files()
-    tally = _Tally(problems=list(listing.problems))
+    tally = Tally(listing.problems)
     for file in listing.files:
-        try:
-            tally.add_file(source, file, piece_bytes)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # it has gone meanwhile
-                tally.problems.append(Problem(file.path, error.strerror or str(error)))
-    replies, sightings = _resolve_all(tally.groups)
-    names = {slug: cwd for slug, (_, cwd) in tally.names.items()}
-    return Recount(
-        *(replies, names, tally.malformed_lines, tally.rejects, tally.problems),
-        *(tally.files, tally.bytes_read, sightings, tally.groups),
-    )
+        tally.read(source, file, piece_bytes=piece_bytes)
+    return tally.recount()
+
+
+def proof(data: bytes) -> bytes:
+    """What tells some bytes from others."""
+    return blake2b(data, digest_size=16).digest()
+
+
+def project_of(file: LogFile) -> str:
+    """The slug of the project that a log's lines are of."""
+    return _home(file).project
 
 
 class _Record(NamedTuple):
@@ -122,29 +146,58 @@ class _Home(NamedTuple):
     subagent: bool
 
 
-@dataclass(slots=True)
-class _Tally:
+class Tally:
     """What has been read so far."""
 
-    problems: list[Problem]
-    groups: defaultdict[str, list[_Record]] = field(default_factory=lambda: defaultdict(list))
-    names: dict[str, tuple[int, str]] = field(default_factory=dict)  # slug -> least (time, cwd)
-    owners: dict[Owner, Owner] = field(default_factory=dict)  # one object each: most lines share theirs
-    malformed_lines: int = 0
-    rejects: list[Reject] = field(default_factory=list)
-    files: int = 0
-    bytes_read: int = 0
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        self.groups: defaultdict[str, list[_Record]] = defaultdict(list)  # by K of R3
+        self.names: dict[str, tuple[int, str]] = {}  # slug -> least (time, cwd)
+        self.malformed_lines = 0
+        self.notes: list[Seen | Reject] | None = None  # where somebody wants them: of what was read, in the order of the file
+        self._owners: dict[Owner, Owner] = {}  # one object each: most lines share theirs
+        self._rejects: list[Reject] = []
+        self._files = 0
+        self._bytes_read = 0
 
-    def add_file(self, source: Source, file: LogFile, piece_bytes: int) -> None:
+    def read(self, source: Source, file: LogFile, part: Part = WHOLE, *, piece_bytes: int = PIECE_BYTES) -> int | None:
+        """
+        Add what a part of a log says. Gives where its last complete line ends; None where it could not be read, which is a problem.
+
+        Raises:
+            TornError: the log is another one than that which the part was chosen of; some of its lines may have been added.
+        """
+        try:
+            return self._read(source, file, part, piece_bytes)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # it has gone meanwhile
+                self.problems.append(Problem(file.path, error.strerror or str(error)))
+            return None
+
+    def recount(self, only: Collection[str] | None = None) -> Recount:
+        """What all of it comes to, or the groups of `only`."""
+        groups = self.groups if only is None else {group: self.groups[group] for group in only}
+        replies, sightings = _resolve_all(groups)
+        names = {slug: cwd for slug, (_, cwd) in self.names.items()}
+        return Recount(
+            *(replies, names, self.malformed_lines, self._rejects, self.problems),
+            *(self._files, self._bytes_read, sightings, dict(groups)),
+        )
+
+    def _read(self, source: Source, file: LogFile, part: Part, piece_bytes: int) -> int:
         home = _home(file)
-        for line in _lines(source, file, piece_bytes):
-            self.bytes_read += line.length_bytes + line.ended
+        end = part.start_bytes
+        for line in _lines(_pieces(source, file, part, piece_bytes), part.start_bytes):
+            self._bytes_read += line.length_bytes + line.ended
+            if line.ended:
+                end = line.offset_bytes + line.length_bytes + 1
             if line.length_bytes <= MAX_LINE_BYTES:
                 if USAGE_MARK in line.data:
                     self._add_line(home, Place(file.path, line.offset_bytes), line)
             elif line.ended:
                 self._reject(Place(file.path, line.offset_bytes), f"longer than {MAX_LINE_BYTES} bytes")
-        self.files += 1
+        self._files += 1
+        return end
 
     def _add_line(self, home: _Home, place: Place, line: _Line) -> None:
         data = line.data.removesuffix(b"\r")
@@ -169,7 +222,7 @@ class _Tally:
             return
         line, message, usage, at_ms = selected
         owner = _owner(line, home)
-        owner = self.owners.setdefault(owner, owner)
+        owner = self._owners.setdefault(owner, owner)
         group = _group(line, message, own_bytes)
         record = _Record(
             place=place,
@@ -180,13 +233,19 @@ class _Tally:
             alone=_read(group, line, message, usage, at_ms, owner),
         )
         self.groups[group].append(record)
-        if cwd := _text(line.get("cwd")):
+        cwd = _text(line.get("cwd"))
+        if cwd:
             self.names[home.project] = min(self.names.get(home.project, (at_ms, cwd)), (at_ms, cwd))
+        if self.notes is not None:
+            self.notes.append(Seen(place.offset_bytes, record.alone, cwd))
 
     def _reject(self, place: Place, reason: str) -> None:
+        reject = Reject(place.path, place.offset_bytes, reason)
         self.malformed_lines += 1
-        if len(self.rejects) < MAX_REJECTS:
-            self.rejects.append(Reject(place.path, place.offset_bytes, reason))
+        if len(self._rejects) < MAX_REJECTS:
+            self._rejects.append(reject)
+        if self.notes is not None:
+            self.notes.append(reject)
 
 
 # Lines and JSON (R1)
@@ -199,13 +258,36 @@ class _Line(NamedTuple):
     ended: bool  # by a newline
 
 
-def _lines(source: Source, file: LogFile, piece_bytes: int) -> Iterator[_Line]:
-    """Every line of a file, also a last one without newline, however the pieces cut them."""
-    start = end = dropped = 0
-    rest = b""
+def _pieces(source: Source, file: LogFile, part: Part, piece_bytes: int) -> Iterator[bytes]:
+    """
+    A part of a file, one piece after the other.
+
+    Raises:
+        TornError: what stands before it is not what it was, or it does not end with a line.
+    """
+    at, lead = part.start_bytes, part.lead_bytes
     while True:
         # Until a read comes back short, not up to the listed size: the file may have grown or shrunk since then.
-        piece = source.read(file, end, piece_bytes)
+        wanted = piece_bytes if part.end_bytes is None else min(piece_bytes, part.end_bytes - at)
+        piece = source.read(file, at - lead, lead + wanted)
+        if lead:
+            if proof(piece[:lead]) != part.lead_hash:
+                raise TornError(file.path)
+            piece, lead = piece[lead:], 0
+        at += len(piece)
+        is_last = len(piece) < wanted or at == part.end_bytes
+        if is_last and part.end_bytes is not None and (at < part.end_bytes or not piece.endswith(b"\n")):
+            raise TornError(file.path)
+        yield piece
+        if is_last:
+            return
+
+
+def _lines(pieces: Iterator[bytes], start: int) -> Iterator[_Line]:
+    """Every line, also a last one without newline, however the pieces cut them; `start` is where the first one stands."""
+    end, dropped = start, 0
+    rest = b""
+    for piece in pieces:
         end += len(piece)
         *complete, rest = (rest + piece).split(b"\n")
         for data in complete:
@@ -216,8 +298,6 @@ def _lines(source: Source, file: LogFile, piece_bytes: int) -> Iterator[_Line]:
         if dropped + len(rest) > MAX_LINE_BYTES:  # nobody will look into it: keep its length only
             dropped += len(rest)
             rest = b""
-        if len(piece) < piece_bytes:
-            break
     if start < end:
         yield _Line(start, end - start, rest, ended=False)
 

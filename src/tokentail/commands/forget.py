@@ -165,6 +165,7 @@ def _agreed() -> bool:
 
 
 def _forget(coordinator: UpdateCoordinator, choice: Choice) -> int:
+    from tokentail import time_index
     from tokentail.renewal import remove_leftovers
 
     with options.steps() as tell:
@@ -173,6 +174,7 @@ def _forget(coordinator: UpdateCoordinator, choice: Choice) -> int:
             tell("Forgetting")
             count = store.forget(choice)
             remove_leftovers(store.path)
+            time_index.drop(time_index.index_path(store.path))
             tell("Writing the store's file anew")
             try:
                 database.wipe(store.connection, store.path)

@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     shape.add_argument("--json", action="store_true", help="one JSON object (docs/json.md)")
     shape.add_argument("--csv", action="store_true", help="comma-separated values with a header line (docs/json.md)")
     shape.add_argument("--chart", action="store_true", help="bars of what each row cost")
-    parser.add_argument("--no-store", action="store_true", help="read all logs anew, by the slow and independent way")
+    parser.add_argument("--no-store", action="store_true", help="count the logs anew, by the slow and independent way")
     parser.set_defaults(run=run, report=name)
 
 
@@ -169,17 +169,13 @@ def _estimates(db: sqlite3.Connection, source: Source) -> Estimates:
 
 
 def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list[Problem]]:
-    from tokentail.recount import recount
-    from tokentail.reports.build import build
-    from tokentail.reports.data import Counted
+    from tokentail.reports.from_logs import report_from_logs
     from tokentail.reports.request import Context
+    from tokentail.time_index import index_path
 
     price_list, source = options.price_list(args), options.source(args)
-    counted = recount(source)
-    context = Context(
-        price_list, int(time.time() * 1000), source.names, dict(options.settings(args).projects.aliases), counted.malformed_lines
-    )
-    return build(request, Counted(counted.replies, counted.project_names, price_list), context), counted.problems
+    context = Context(price_list, int(time.time() * 1000), source.names, dict(options.settings(args).projects.aliases))
+    return report_from_logs(request, source, index_path(options.store_path(args)), context)
 
 
 def rows_wanted(word: str) -> int:

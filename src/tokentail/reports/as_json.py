@@ -34,7 +34,7 @@ def report_json(report: Report) -> str:
         "sources": list(report.sources),
         "rows": None,
         "totals": {**report.totals._asdict(), **parts_fields(report.totals, report)},
-        "notes": report.notes._asdict(),
+        "notes": {**report.notes._asdict(), **_logs_read(report)},
     }
     lines = [f'  "{name}": {json.dumps(value)}' for name, value in parts.items()]
     # Not indented by json: that is its slow way, and a session is easier to find on a line of its own.
@@ -81,6 +81,11 @@ def feed_json(change: ReplyChange, prices: PriceList) -> str:
         line |= {"id": reply.id, "at": at, "session": owner.session, "project": owner.project, "agent": owner.agent, "model": reply.model}
         line |= counts_of(reply, prices)._asdict()
     return _on_one_line(line)
+
+
+def _logs_read(report: Report) -> dict[str, int]:
+    """Nothing where all logs were read: then it is the very report that a store gives."""
+    return report.logs_read._asdict() if report.logs_read and report.logs_read.bytes_skipped else {}
 
 
 def _facts(about: SessionFacts | ProjectFacts | BlockFacts | None) -> dict[str, object]:

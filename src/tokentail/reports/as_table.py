@@ -143,6 +143,9 @@ def _notes(report: Report) -> Iterator[str]:
     if notes.malformed_lines:
         lines, them = ("1 line", "it") if notes.malformed_lines == 1 else (f"{notes.malformed_lines:,} lines", "them")
         yield f"   {lines} that could have held usage could not be read (tokentail verify names {them})."
+    if report.logs_read and report.logs_read.bytes_skipped:
+        read, skipped = (size / 1e6 for size in report.logs_read)
+        yield f"   {read:,.1f} MB of the logs were read; of {skipped:,.1f} MB an index says that they hold nothing of this."
     for reason in notes.degraded:
         yield f"!  {text.safe(reason)}"
 

@@ -74,18 +74,29 @@ def scope_of(request: Request, data: Data, context: Context) -> Scope:
     hints: list[str] = []
     slugs = models = None
     if request.projects:
-        slugs = projects.matching(request.projects)
-        if request.worktrees:
-            chosen = {projects.repository(slug) for slug in slugs}
-            slugs = {slug for slug in projects.folders if projects.repository(slug) in chosen}
+        slugs = chosen_projects(request, projects)
         hints += [unknown_name("project", asked, projects.all_names()) for asked in request.projects if not projects.matching([asked])]
     if request.models:
         called = {name: (name, normalise(name)) for name in data.models()}
-        models = {name for name, names in called.items() if any(matches(names, asked) for asked in request.models)}
+        models = {name for name in called if is_chosen_model(request, name)}
         hints += [
             unknown_name("model", asked, called) for asked in request.models if not any(matches(names, asked) for names in called.values())
         ]
     return Scope(_chosen_days(request, data), projects, slugs, models, tuple(hints), subagents=request.subagents)
+
+
+def chosen_projects(request: Request, projects: Projects) -> set[str]:
+    """The slugs of the projects that are asked for."""
+    slugs = projects.matching(request.projects)
+    if not request.worktrees:
+        return slugs
+    chosen = {projects.repository(slug) for slug in slugs}
+    return {slug for slug in projects.folders if projects.repository(slug) in chosen}
+
+
+def is_chosen_model(request: Request, model: str) -> bool:
+    """Is it one of the models that are asked for?"""
+    return any(matches((model, normalise(model)), asked) for asked in request.models)
 
 
 def _chosen_days(request: Request, data: Data) -> list[LocalDay]:

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from tokentail import periods
 from tokentail.census import Census, Look
-from tokentail.model import Recent, Share
+from tokentail.model import LogsRead, Recent, Share
 from tokentail.periods import utc_text
 from tokentail.status.now import Status
+from tokentail.time_index import Index
 
 STATUS_SCHEMA = "tokentail/status/1"
 
@@ -28,6 +29,7 @@ def status_json(status: Status, zone: ZoneInfo) -> str:
         "counted": None if held is None else _counted(held, zone),
         "store": _store(status),
         "following": _following(status),
+        "time_index": None if status.time_index is None else _index(status.time_index),
         "copies": [copy._asdict() for copy in status.copies],
         "prices": {**status.prices._asdict(), "as_of": status.prices.as_of.isoformat() if status.prices.as_of else None},
         "looks": [_look(look) for look in held.found] if held else [],
@@ -63,6 +65,16 @@ def _store(status: Status) -> dict[str, object]:
         "schema_version": held.schema_version if held else None,
         "rules_version": held.rules_version if held else None,
         "writer": file.writer,
+    }
+
+
+def _index(index: Index) -> dict[str, object]:
+    return {
+        "files": index.files,
+        "stretches": index.stretches,
+        "size_bytes": index.size_bytes,
+        "last_read_at": None if index.read_at_ms is None else utc_text(index.read_at_ms, digits="milliseconds"),
+        **(index.last_read._asdict() if index.last_read else dict.fromkeys(LogsRead._fields)),
     }
 
 

@@ -11,6 +11,7 @@ from tokentail.model import Recent, Share
 from tokentail.reports.grid import ALWAYS, Column, Grid, draw
 from tokentail.reports.text import Style, cut, safe, short, text_width
 from tokentail.status.now import Folder, Status
+from tokentail.time_index import Index
 
 _WIDTH = 80
 _NAME = 13  # columns of what a line is about, with its margins
@@ -79,10 +80,20 @@ def _store(status: Status) -> Iterator[str]:
     for number, (name, copy) in enumerate(zip(names, status.copies, strict=True)):
         padding = " " * (max(map(text_width, names)) - text_width(name))
         yield _line("" if number else "Beside it", f"{name}{padding}{_size(copy.size_bytes):>12}")
+    if status.time_index is not None:
+        yield from _index(status.time_index)
     as_of = f" of {status.prices.as_of}" if status.prices.as_of else ""
     yield _line("Prices", cut(f"{status.prices.list} list{as_of}, {status.prices.made_from}", _WIDTH - _NAME))
     if status.prices.own_models:
         yield _line("Your own", cut(", ".join(status.prices.own_models), _WIDTH - _NAME))
+
+
+def _index(index: Index) -> Iterator[str]:
+    """What reports without a store need not read."""
+    of_what = f"{_number(index.files)} files in {_number(index.stretches)} stretches"
+    yield _line("Index", f"{_size(index.size_bytes)} of {of_what}, for `--no-store`")
+    if index.last_read is not None:
+        yield _line("", f"the last time {_size(index.last_read.bytes_read)} were read, {_size(index.last_read.bytes_skipped)} skipped")
 
 
 def _writer(process: int | None) -> str:
@@ -116,8 +127,8 @@ def _following(status: Status, style: Style) -> Iterator[str]:
 
 def _recent(recent: Recent) -> Iterator[str]:
     rows: list[tuple[str, Share | None, Callable[[float], str]]] = [
-        ("From a line's being written to its commit", recent.late_ms, lambda ms: f"{ms:,.1f} ms"),
-        ("A look at the logs", recent.took_ms, lambda ms: f"{ms:,.1f} ms"),
+        ("From a line's being written to its commit", recent.late_ms, _ms),
+        ("A look at the logs", recent.took_ms, _ms),
         ("Files checked", recent.files_checked, lambda count: _number(int(count))),
         ("Unchanged", recent.cache_hit_rate, lambda rate: f"{rate:.1%}"),
         ("Read", recent.bytes_read, _size),
@@ -186,6 +197,10 @@ def _size(size_bytes: float) -> str:
 
 def _number(number: int) -> str:
     return f"{number:,}" if number < 10**4 else short(number)
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:,.1f} ms" if ms < 10**5 else f"{ms / 1000:,.0f} s"
 
 
 def _took(took_s: float) -> str:

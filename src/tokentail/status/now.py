@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from tokentail import census, database
+from tokentail import census, database, time_index
 from tokentail.census import Census, Look
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.database import SCHEMA_VERSION
@@ -20,6 +20,7 @@ from tokentail.model import Listing, Problem
 from tokentail.prices import PriceList
 from tokentail.reports.build import shown_path
 from tokentail.sources import LiveSource, is_address
+from tokentail.time_index import Index, index_path
 
 LOOKS = 5  # that found something
 
@@ -75,6 +76,7 @@ class Status(NamedTuple):
     prices: Prices
     problems: tuple[Problem, ...]
     degraded: tuple[str, ...]
+    time_index: Index | None = None  # of the logs, for reports without a store; None: there is none
 
 
 def take_status(source: LiveSource, path: Path, prices: PriceList, *, coordinator: UpdateCoordinator | None, now_ms: int) -> Status:
@@ -116,6 +118,7 @@ def take_status(source: LiveSource, path: Path, prices: PriceList, *, coordinato
         Prices("imported" if prices.is_imported else "shipped", prices.as_of, prices.made_from, prices.own_models),
         tuple(dict.fromkeys(problems)),
         tuple(degraded),
+        time_index.look(index_path(path)),
     )
 
 
@@ -164,8 +167,9 @@ def _store_file(path: Path) -> StoreFile:
 def _copies(path: Path) -> Iterator[Copy]:
     """Everything whose name begins like the store's, its own parts left out; a write-ahead log belongs to its copy."""
     beside = {each.name: _size(each) for each in path.parent.glob(f"{path.name}.*")} if path.parent.is_dir() else {}
+    own = [f"{path.name}.{part}" for part in ("lock", "leader", "fresh", "index")]
     for name, size in sorted(beside.items()):
-        if name not in (f"{path.name}.lock", f"{path.name}.leader", f"{path.name}.fresh") and not name.endswith(("-wal", "-shm")):
+        if name not in own and not name.endswith(("-wal", "-shm", "-journal")):
             yield Copy(name, size + beside.get(f"{name}-wal", 0) + beside.get(f"{name}-shm", 0))
 
 
