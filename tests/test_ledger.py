@@ -243,3 +243,33 @@ def test_a_store_in_memory_starts_empty() -> None:
     """The schema makes every table that a query reads."""
     db = memory_store().connection
     assert (replies_in(db), summary_in(db)) == ({}, {})
+
+
+def steps_of(db: sqlite3.Connection, line: Record) -> int:
+    """How much SQLite does for one more record, in hundreds of its own instructions."""
+    done = 0
+
+    def count() -> int:
+        nonlocal done
+        done += 1
+        return 0
+
+    db.set_progress_handler(count, 100)
+    add(db, line)
+    db.set_progress_handler(None, 100)
+    return done
+
+
+def test_a_line_costs_no_more_where_many_groups_have_several_records() -> None:
+    """A look-up asks for the groups that it has, and reads no table from end to end."""
+    few, many = connection(), connection()
+    for db, groups in ((few, 10), (many, 2_000)):
+        add(
+            db,
+            *(
+                record(f"msg_{number}", request_id=request, at_ms=AT_MS - 960 * QUARTER_MS)
+                for number in range(groups)
+                for request in ("req_1", "req_2")
+            ),
+        )
+    assert steps_of(many, record("msg_new")) <= steps_of(few, record("msg_new")) + 1

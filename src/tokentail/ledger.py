@@ -125,14 +125,17 @@ class Ledger:
         """Those of the groups that have records."""
         if self._next_id == 1:
             return set()
+        # A group is its reply's key, but for one that resolves to several replies: that one has records.
         keys = {merge.escape(group): group for group in groups}
-        several = {row[0] for row in self._connection.execute("SELECT DISTINCT group_text FROM records")}
-        known = several.intersection(keys.values())
-        names = iter(keys)
-        while some := list(islice(names, 500)):
-            query = f"SELECT key FROM replies WHERE key IN ({', '.join('?' * len(some))})"
-            known.update(keys[row[0]] for row in self._connection.execute(query, some))
-        return known
+        known = {keys[key] for key in self._among("SELECT key FROM replies WHERE key IN ({})", keys)}
+        return known.union(self._among("SELECT group_text FROM records WHERE group_text IN ({})", set(keys.values()) - known))
+
+    def _among(self, query: str, texts: Iterable[str]) -> Iterator[str]:
+        """What the query finds of so many texts: as many questions as it takes, each with as many of them as SQLite is quick with."""
+        rest = iter(texts)
+        while some := list(islice(rest, 500)):
+            for (text,) in self._connection.execute(query.format(", ".join("?" * len(some))), some):
+                yield text
 
     def _add_lone(self, records: list[Record], tally: Tally) -> dict[RecordKey, int]:
         """New groups of one record each: nothing to join and nothing to resolve."""

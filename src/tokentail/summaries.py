@@ -54,8 +54,9 @@ _REPLIES_THERE = _FROM_REPLIES.format(
     where="",
 )
 _HOURS_THERE = f"touched CROSS JOIN quarters ON quarter >= place * {_HOUR} AND quarter < (place + 1) * {_HOUR}"
-_DAYS_THERE = f"""touched CROSS JOIN quarters
-    ON quarter >= place * {_DAY} AND quarter < (place + 1) * {_DAY} AND quarters.owner = touched.owner"""
+# A day's quarters once, whoever's they are: once for each of its owners would be a square, and thousands of sessions may share a day.
+_DAYS_THERE = f"""(SELECT DISTINCT place FROM touched) CROSS JOIN quarters
+    ON quarter >= place * {_DAY} AND quarter < (place + 1) * {_DAY} AND (place, quarters.owner) IN touched"""
 
 _INSERT_QUARTERS = f"INSERT INTO quarters (quarter, owner, {_COLUMNS})"
 _INSERT_HOURS = f"INSERT INTO hours (hour, {_COLUMNS})"
@@ -70,7 +71,7 @@ _OF_HOURS = (
 )
 _OF_DAYS = (
     f"{_TOUCHED} DELETE FROM days WHERE (day, owner) IN touched",
-    f"{_INSERT_DAYS} {_TOUCHED} SELECT place, quarters.owner, {_SUMS} FROM {_DAYS_THERE} GROUP BY place, quarters.owner, model, tier",
+    f"{_INSERT_DAYS} {_TOUCHED} SELECT place, owner, {_SUMS} FROM {_DAYS_THERE} GROUP BY place, owner, model, tier",
 )
 
 # Between two quarters, the second one excluded. The plus keeps SQLite from the index by time: a whole table is read faster without.
