@@ -8,8 +8,27 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import cold, corpus, history, index, line, live, page, remote, schema, screen, start, told, warm, watch, web
-from benchmarks.bench import Bench
+from benchmarks import (
+    bloom,
+    cold,
+    corpus,
+    history,
+    index,
+    line,
+    live,
+    page,
+    parallel,
+    remote,
+    scale,
+    schema,
+    screen,
+    start,
+    told,
+    warm,
+    watch,
+    web,
+)
+from benchmarks.bench import FILES, GIGABYTES, REPLIES, Bench
 from benchmarks.measure import MeasureError
 from benchmarks.results import Row, document, machine, table
 
@@ -30,6 +49,9 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "web": web.run,
     "page": page.run,
     "remote": remote.run,
+    "bloom": bloom.run,
+    "parallel": parallel.run,
+    "scale": scale.run,
 }
 USUAL = (
     "start",
@@ -46,7 +68,7 @@ USUAL = (
     "page",
     "remote",
     "live",
-)  # schema measures designs that were not chosen
+)  # schema and bloom measure designs that were not chosen, parallel how it is shared out
 
 
 def main() -> int:
@@ -54,12 +76,13 @@ def main() -> int:
     CACHE.mkdir(exist_ok=True)
     (CACHE / ".gitignore").write_text("*\n")
     print("  ".join(f"{name} {value}" for name, value in machine().items()), f" runs {args.runs}", flush=True)
+    bench = Bench(CACHE, args.runs, args.seconds, args.replies, args.files, args.gigabytes)
     measured: dict[str, list[Row]] = {}
     failures = 0
     for name in args.names or USUAL:
         began = time.monotonic()
         try:
-            measured[name] = GROUPS[name](Bench(CACHE, args.runs, args.seconds))
+            measured[name] = GROUPS[name](bench)
         except MeasureError as error:
             failures += 1
             measured[name] = [Row(what=name, note=f"failed: {error}")]
@@ -75,12 +98,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(GROUPS)}; without a name: {', '.join(USUAL)}")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often each thing is measured (5)")
     parser.add_argument("--seconds", type=float, default=15, metavar="N", help="how long each live measurement writes (15)")
+    parser.add_argument("--replies", type=int, default=REPLIES, metavar="N", help=f"in the store of bloom ({REPLIES})")
+    parser.add_argument("--files", type=int, default=FILES, metavar="N", help=f"in the largest tree of scale ({FILES})")
+    parser.add_argument(
+        "--gigabytes", type=float, metavar="N", help=f"of the history of scale ({GIGABYTES:g}, with fewer files as much less)"
+    )
     parser.add_argument("--json", metavar="FILE", help="write everything there too, with every single run")
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in GROUPS]:
         parser.error(f"there is no benchmark {unknown[0]!r} (there are {', '.join(GROUPS)})")
     if args.runs < 1:
         parser.error("--runs must be at least 1")
+    if args.gigabytes is None:
+        args.gigabytes = GIGABYTES * min(args.files / FILES, 1)
     return args
 
 

@@ -17,6 +17,7 @@ from benchmarks.peers import Counted, Peer
 from benchmarks.results import Row
 
 OURS = "tokentail"
+REPLIES, FILES, GIGABYTES = 10_000_000, 100_000, 50.0  # what is usual where a run may have less
 _COMPARABLE = 0.1  # a program whose token total is farther from ours does something else
 
 
@@ -27,6 +28,9 @@ class Bench:
     cache: Path
     runs: int
     seconds: float  # how long each live measurement writes
+    replies: int = REPLIES  # in the store of `bloom`
+    files: int = FILES  # in the largest tree of `scale`
+    gigabytes: float = GIGABYTES  # of the history of `scale`
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

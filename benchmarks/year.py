@@ -18,7 +18,7 @@ BEGIN_MS = day_start_ms(LAST_DAY, UTC) - (DAYS - 1) * DAY_MS
 SESSION_REPLIES = 400  # a session's, on average
 LOOK_REPLIES = 20  # that a session gains between two looks at its log
 _LINE_BYTES = 2_500
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz123456789"
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz123456789"
 _PROJECTS = tuple(f"-home-dev-src-project-{number:02}" for number in range(12))
 _MODELS = ("claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5")
 _FORM = (
@@ -97,4 +97,4 @@ def _by_day(at_ms: int) -> int:
 
 
 def _token(rng: random.Random, prefix: str, length: int) -> str:
-    return prefix + "".join(rng.choices(_LETTERS, k=length))
+    return prefix + "".join(rng.choices(LETTERS, k=length))

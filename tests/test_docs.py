@@ -555,6 +555,12 @@ def test_documents_made_from_the_program_are_current() -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
 
 
+def test_the_plot_of_scale_is_current() -> None:
+    """docs/scale.svg is drawn from docs/scale.csv, whose figures stand in docs/scale.md, too."""
+    ran = subprocess.run([sys.executable, "scripts/scale_plot.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
+
+
 def test_every_environment_variable_is_explained() -> None:
     """What the program asks the environment for stands in docs/cli.md, and nothing else does."""
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
