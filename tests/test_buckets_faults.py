@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from between import Asked, Between, answers, breaks, cut_after, first
 from clouds import KEY, SECRET, Cloud, Seaweed, speaking_to
-from logs import PRICES, lines, wait_for
+from logs import PRICES, line, lines, wait_for
 from placing import Placed, following
 from tokentail import backlog, queries
 from tokentail.config import Remote
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.errors import SourceError
-from tokentail.model import Change, Update
+from tokentail.model import Change, Report, Update
+from tokentail.recount import recount
+from tokentail.reports.from_logs import report_from_logs
+from tokentail.reports.request import Context, Request
 from tokentail.sources import clouds, open_source
+from tokentail.verify import verify
 
+WITHIN_S = 60.0
 CloudOf = Callable[[str], Cloud]
 
 
@@ -96,8 +111,6 @@ def test_what_is_asked_for_is_what_is_new(far: Far) -> None:
 
 def test_objects_are_asked_for_together(far: Far) -> None:
     """Many small ones are on their way at once, and never more than the bound."""
-    import threading
-
     at_once, most, lock = 0, 0, threading.Lock()
 
     def happens(head: bytes, client: object, port: int) -> bool:
@@ -273,8 +286,6 @@ def test_whoever_follows_outlasts_it(far: Far) -> None:
 
 def test_a_line_of_this_machine_does_not_wait_for_a_bucket(far: Far) -> None:
     """Not even while a server keeps its answer to itself."""
-    import threading
-
     silent = threading.Event()
 
     def happens(head: bytes, client: object, port: int) -> bool:
@@ -404,3 +415,109 @@ def test_without_the_library(cloud_of: CloudOf) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "cannot read s3://b: buckets are read through obstore (pip install 'tokentail[remote]')\n"
+
+
+def test_a_process_that_is_killed_between_two_requests(far: Far) -> None:
+    """The next one goes on, and everything is counted once."""
+    for number in range(40):
+        far.put(f"p/s{number:02}.jsonl", lines(number * 1_000, number * 1_000 + 99))
+    words = [sys.executable, "-m", "tokentail", "daily", "--json", "--source", far.place.name]
+    environment = {**os.environ, "TOKENTAIL_HOME": str(far.place.folder / "home")}
+    for after in (0, 7, 25):
+        with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            far.between.when(is_read, lambda *_: False, times=after)
+            far.between.when(is_read, first(process.kill), times=1)
+            assert process.wait(WITHIN_S) == -signal.SIGKILL
+        far.between.forget()
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["totals"]["replies"] == 4_000
+
+
+# Whatever happens
+
+NAMES = st.sampled_from(["p/s1.jsonl", "p/s2.jsonl", "q/s3.jsonl"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("grow"), NAMES),
+        st.tuples(st.just("rewrite"), NAMES),
+        st.tuples(st.just("delete"), NAMES),
+        st.tuples(st.just("look"), st.just("")),
+        st.tuples(st.just("look again from the store"), st.just("")),
+        st.tuples(st.just("fault"), st.sampled_from(["listing", "read", "cut", "replaced"])),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_any_order_of_things(far: Far, steps: list[tuple[str, str]]) -> None:
+    """Whatever was in a bucket when a look came through is counted once, and at the end the store says what a full re-read says."""
+    far.between.forget()
+    with TemporaryDirectory(dir=far.place.folder) as folder:
+        place = Placed.in_(far.place.cloud, Path(folder))
+        numbers, held, seen = iter(range(1, 10_000)), dict[str, bytes](), set[int]()
+
+        def put(name: str, begin: bytes) -> None:
+            held[name] = begin + lines(number := next(numbers), number)
+            place.put(name, held[name])
+
+        stack = ExitStack()
+        live = stack.enter_context(place.coordinator())
+        for what, name in steps:
+            match what:
+                case "grow":
+                    put(name, held.get(name, b""))
+                case "rewrite":
+                    put(name, b"")
+                case "delete" if name in held:
+                    place.delete(name)
+                    del held[name]
+                case "fault":
+                    _bring_about(far.between, name, lambda: put("p/s1.jsonl", held.get("p/s1.jsonl", b"")))
+                case "look again from the store":
+                    stack.close()
+                    live = stack.enter_context(place.coordinator())
+                case "look":
+                    if not live.check_for_updates().problems:
+                        seen |= {reply.tokens.output for reply in recount(place.source()).replies}
+        far.between.forget()
+        assert why(live.check_for_updates()) == []
+        counts = counted(live)
+        assert len(counts) == len(set(counts))
+        assert seen | {reply.tokens.output for reply in recount(place.source()).replies} <= set(counts)
+        assert verify(live.db, recount(place.source())).agrees
+        stack.close()
+
+
+def _bring_about(between: Between, what: str, replace: Callable[[], None]) -> None:
+    match what:
+        case "listing":
+            between.when(is_listing, answers(500), times=1_000)
+        case "read":
+            between.when(is_read, answers(500), times=1_000)
+        case "cut":
+            between.when(is_read, cut_after(500), times=2)
+        case "replaced":
+            between.when(is_read, first(replace))
+
+
+def test_a_day_without_a_store_moves_the_bytes_of_that_day(far: Far) -> None:
+    """The time index says which ranges can matter; no other is asked for."""
+    for day in range(10, 30):
+        at = f"2026-10-{day}T10:00:00.000Z"
+        far.put(f"p/s{day}.jsonl", b"".join(line(f"msg_{day}_{number}", number, at=at) for number in range(100)))
+    request = Request("daily", ZoneInfo("UTC"), date(2026, 10, 15), date(2026, 10, 15))
+    index, context = far.place.folder / "index", Context(PRICES, 0)
+
+    def asked() -> Report:
+        far.between.forget()
+        report, problems = report_from_logs(request, far.place.source(), index, context)
+        assert problems == []
+        return report
+
+    first_time, ranges = asked(), len(far.between.reads)
+    assert ranges == 20
+    second_time = asked()
+    assert [read.path.rpartition("/")[2] for read in far.between.reads] == ["s15.jsonl"]
+    assert second_time.rows == first_time.rows
