@@ -22,6 +22,7 @@ class Objects:
     """Buckets in memory."""
 
     names = ("s3://b",)
+    held: object = None
 
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}

@@ -40,6 +40,7 @@ class Arrivals:
         self._is_taken = False  # it is being looked at
         self._held: _Held = {}  # of the batch
         self._problems: list[Problem] = []  # of the latest listing
+        buckets.held = self.held
         self._thread = threading.Thread(target=self._run, name="buckets", daemon=True)
         self._thread.start()
 
@@ -79,7 +80,7 @@ class Arrivals:
     def end(self) -> None:
         """The thread ends by itself, at the latest when a request that it waits for has ended."""
         with self._told:
-            self._is_over = True
+            self._is_over, self._held = True, {}
             self._told.notify_all()
 
     def _run(self) -> None:
@@ -158,7 +159,9 @@ class Arrivals:
         file = change.file
         want = next(self._buckets.wanted(change), None)
         if is_compressed(file.path) or want is None:
-            return file, file.size_bytes, memoryview(b"")  # what was packed cannot be shown in part: who looks at it fetches it
+            # What was packed cannot be shown in part: of a large one, who looks at it fetches the rest.
+            length = min(file.size_bytes, BATCH_BYTES)
+            return file, 0, self._buckets.fetch(file, 0, length) if length else memoryview(b"")
         cursor_bytes = change.life.cursor.offset_bytes if change.life else 0
         data = _share(self._buckets.fetch, want, max(cursor_bytes - want.start_bytes, 0))
         end = want.start_bytes + len(data)
@@ -195,10 +198,17 @@ def _first(changes: Sequence[Change]) -> Iterator[Change]:
     """As many as make a batch."""
     size = 0
     for number, change in enumerate(changes):
-        size += min(change.file.size_bytes - (change.life.cursor.offset_bytes if change.life else 0), SHARE_BYTES)
+        size += _share_bytes(change)
         if number and (size > BATCH_BYTES or number >= BATCH_FILES):
             return
         yield change
+
+
+def _share_bytes(change: Change) -> int:
+    """About how much of an object goes into a batch."""
+    if is_compressed(change.file.path):
+        return min(change.file.size_bytes, BATCH_BYTES)
+    return min(max(change.file.size_bytes - (change.life.cursor.offset_bytes if change.life else 0), 0), SHARE_BYTES)
 
 
 def _share(fetch: Fetch, want: Want, known_bytes: int) -> memoryview:

@@ -46,10 +46,12 @@ class Buckets:
         self._open_store = open_store or (lambda address: clouds.open_store(address, access))
         self._stores: dict[str, ObjectStore] = {}
         self._tags: dict[str, str] = {}  # by path: the ETag that the latest listing gave
-        self._listed: dict[str, dict[str, LogFile]] = {}  # by root: what stood there at the latest listing that came through
+        # By root: what stood there at the latest listing that came through. Replaced whole, since another thread may be reading it.
+        self._listed: dict[str, dict[str, LogFile]] = {str(root): {} for root in self._roots}
         self._complete: set[str] = set()  # the roots whose latest listing did
         self._ahead = Ahead(self.fetch)
-        self._inflated = Inflated(self._ahead.read_into)
+        self._inflated = Inflated(self._read_raw)
+        self.held: Callable[[LogFile, int], memoryview | None] = _nothing  # what is here already of an object, from a place on
         self._lock = threading.Lock()
 
     @property
@@ -69,7 +71,6 @@ class Buckets:
                 found, tags = self._list(root)
             except OSError as error:
                 problems.append(Problem(str(root), error.strerror or str(error)))
-                self._listed.setdefault(str(root), {})
                 continue
             self._tags.update(tags)
             self._listed[str(root)] = found
@@ -119,8 +120,16 @@ class Buckets:
         Raises:
             OSError: it cannot be read, or was replaced since it was listed.
         """
-        read = self._inflated.read_into if is_compressed(file.path) else self._ahead.read_into
+        read = self._inflated.read_into if is_compressed(file.path) else self._read_raw
         return read(file, start_bytes, buffer)
+
+    def _read_raw(self, file: LogFile, start_bytes: int, buffer: memoryview) -> int:
+        held = self.held(file, start_bytes)
+        if not held:
+            return self._ahead.read_into(file, start_bytes, buffer)
+        length = min(len(held), len(buffer))
+        buffer[:length] = held[:length]
+        return length
 
     def fetch(self, file: LogFile, start_bytes: int, length_bytes: int) -> memoryview:
         """
@@ -176,6 +185,10 @@ class Buckets:
             if bucket.top not in self._stores:
                 self._stores[bucket.top] = self._open_store(bucket)
             return self._stores[bucket.top]
+
+
+def _nothing(file: LogFile, start_bytes: int) -> memoryview | None:
+    return None
 
 
 def in_part(number: int) -> int:

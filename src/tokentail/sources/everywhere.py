@@ -85,14 +85,8 @@ class Everywhere:
         Raises:
             OSError: the file cannot be read.
         """
-        if not is_address(file.path):
-            return self._folders.read_into(file, start_bytes, buffer)
-        held = self._arrivals.held(file, start_bytes) if self._arrivals is not None else None
-        if held is None:
-            return self._buckets.read_into(file, start_bytes, buffer)
-        length = min(len(held), len(buffer))
-        buffer[:length] = held[:length]
-        return length
+        places = self._buckets if is_address(file.path) else self._folders
+        return places.read_into(file, start_bytes, buffer)
 
     def follow(self, is_followed: bool) -> None:
         """From now on nobody who looks waits for a bucket; or no longer."""
