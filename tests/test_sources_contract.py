@@ -123,7 +123,7 @@ def test_what_is_not_there(place: Placed) -> None:
     source = place.source()
     (file,) = source.list_files().files
     place.delete("p/s1.jsonl")
-    with pytest.raises(OSError, match="(?i)no such|replaced") as raised:  # some servers say that it is not the one that was meant
+    with pytest.raises(OSError, match=r"(?i)no such|replaced") as raised:  # some servers say that it is not the one that was meant
         source.read(file, 0, 10)
     assert source.has_gone(file, raised.value)
     assert source.list_files().files == []
