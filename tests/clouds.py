@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import hashlib
 import hmac
 import json
@@ -34,6 +35,7 @@ ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 # What a person's own shell may say, and the tests do not want to hear.
 LINE_ENDS = "\n" * 12  # of the headers that may be signed and are not there
+PR_SET_PDEATHSIG = 1
 FOREIGN = ("AWS_", "GOOGLE_", "AZURE_", "STORAGE_EMULATOR_HOST")
 
 
@@ -237,7 +239,20 @@ def speaking_to(cloud: Cloud, more: Mapping[str, str] = NOTHING_MORE, *, port: i
 
 def _started(words: list[str], log: Path, *, cwd: Path | None = None) -> subprocess.Popen[bytes]:
     with log.open("ab") as out:
-        return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, start_new_session=True)
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=_die_with_the_tests if sys.platform == "linux" else None,
+        )
+
+
+def _die_with_the_tests() -> None:
+    """However those end."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _until(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
