@@ -246,7 +246,7 @@ def _started(words: list[str], log: Path, *, cwd: Path | None = None) -> subproc
             stderr=out,
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=_die_with_the_tests if sys.platform == "linux" else None,
+            preexec_fn=_die_with_the_tests if sys.platform == "linux" else None,  # noqa: PLW1509  # it calls the system and nothing else
         )
 
 
