@@ -23,6 +23,7 @@ ROWS = (
     (
         "workers",
         "carryover",
+        "joining",
         "commits",
         "checkpoints",
         "sweep",

@@ -159,6 +159,13 @@ class Store:
         with self.transaction():
             forgotten.remember(self.connection, marks)
 
+    def keep_folders(self, folders: Iterable[tuple[str, int, str]]) -> None:
+        """Join what another store knows of projects' folders: slug, moment and folder; of those projects that have replies here."""
+        own = {slug for (slug,) in self.connection.execute("SELECT DISTINCT name FROM owners JOIN names ON names.id = project")}
+        rows = [row for row in folders if row[0] in own]
+        with self.transaction():
+            self.connection.executemany(_JOIN_FOLDER, [(self._interned.name(slug), *folder) for slug, *folder in rows])
+
     def keep_said(self, rows: Iterable[tuple[str, Sequence[object]]]) -> None:
         """Take over what another store holds of what Claude Code said."""
         with self.transaction():

@@ -44,5 +44,6 @@ COMMANDS: Mapping[str, Command] = {
     "completion": Command("completion", "a script that completes these words in your shell"),
     "export": Command("export", "every reply as a row, as Parquet, CSV or NDJSON"),
     "backup": Command("backup", "copy the store safely"),
+    "merge": Command("merge", "join the store of another machine into this one"),
     "demo": Command("demo", "made-up logs to try it on"),
 }
