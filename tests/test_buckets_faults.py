@@ -109,7 +109,8 @@ def test_what_is_asked_for_is_what_is_new(far: Far) -> None:
         assert [asked.range for asked in far.between.reads] == [f"bytes={start - 1_024}-{len(lines(1, 2_001)) - 1}"]
 
 
-def test_objects_are_asked_for_together(far: Far) -> None:
+@pytest.mark.parametrize("how", ["with a store", "without one"])
+def test_objects_are_asked_for_together(far: Far, how: str) -> None:
     """Many small ones are on their way at once, and never more than the bound."""
     at_once, most, lock = 0, 0, threading.Lock()
 
@@ -126,9 +127,15 @@ def test_objects_are_asked_for_together(far: Far) -> None:
     for number in range(80):
         far.put(f"p/s{number}.jsonl", lines(number, number))
     far.between.when(is_read, happens, times=1_000)
-    with far.place.coordinator() as live:
-        live.check_for_updates()
-        assert counted(live) == list(range(80))
+    if how == "with a store":
+        with far.place.coordinator() as live:
+            live.check_for_updates()
+            assert counted(live) == list(range(80))
+    else:
+        source = far.place.source()
+        request, context = Request("daily", ZoneInfo("UTC")), Context(PRICES, 0)
+        report, _ = report_from_logs(request, source, far.place.folder / "index", context, announce=source.announce)
+        assert report.totals.replies == 80
     assert 4 < most <= 16
 
 
@@ -512,7 +519,8 @@ def test_a_day_without_a_store_moves_the_bytes_of_that_day(far: Far) -> None:
 
     def asked() -> Report:
         far.between.forget()
-        report, problems = report_from_logs(request, far.place.source(), index, context)
+        source = far.place.source()
+        report, problems = report_from_logs(request, source, index, context, announce=source.announce)
         assert problems == []
         return report
 

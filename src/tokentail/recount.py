@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple
@@ -107,9 +107,20 @@ class Recount(NamedTuple):
         return self._replace(replies=replies, sightings=sightings, groups=kept)
 
 
-def recount(source: Source, *, piece_bytes: int = PIECE_BYTES) -> Recount:
-    """Read every log of the source from its first byte and resolve all replies; a file that cannot be read is a problem, not an error."""
+Range = tuple[LogFile, int, int]  # a log, and from where to where in it
+Announce = Callable[[Sequence[Range]], None]
+
+
+def recount(source: Source, *, announce: Announce | None = None, piece_bytes: int = PIECE_BYTES) -> Recount:
+    """
+    Read every log of the source from its first byte and resolve all replies; a file that cannot be read is a problem, not an error.
+
+    Args:
+        announce: hears what will be read before it is: a source that is far away can ask for several logs at once.
+    """
     listing = source.list_files()
+    if announce is not None:
+        announce([(file, 0, file.size_bytes) for file in listing.files])
     tally = Tally(listing.problems)
     for file in listing.files:
         tally.read(source, file, piece_bytes=piece_bytes)

@@ -12,7 +12,7 @@ from itertools import chain
 
 from tokentail.criteria import Criterion, During, OfProjects
 from tokentail.model import Listing, LogFile, Problem, Reply, Source
-from tokentail.recount import PIECE_BYTES, WHOLE, Part, Reject, Seen, Tally, TornError, project_of, proof
+from tokentail.recount import PIECE_BYTES, WHOLE, Announce, Part, Range, Reject, Seen, Tally, TornError, project_of, proof
 from tokentail.stretches import STRETCH_BYTES, cut, grown
 from tokentail.time_index import PROOF_BYTES, Indexed, Stretch, hashed, proof_bytes, stamp_of
 
@@ -26,14 +26,22 @@ class Skim:
     """
 
     def __init__(
-        self, source: Source, known: Mapping[str, Indexed], *, piece_bytes: int = PIECE_BYTES, stretch_bytes: int = STRETCH_BYTES
+        self,
+        source: Source,
+        known: Mapping[str, Indexed],
+        *,
+        announce: Announce | None = None,
+        piece_bytes: int = PIECE_BYTES,
+        stretch_bytes: int = STRETCH_BYTES,
     ) -> None:
         """
         Reads what is not known, or not any more.
 
         Args:
             known: what is known of logs, by path: what was `changed` before.
+            announce: hears what will be read, [start, end), before it is: a source that is far away can ask for several ranges at once.
         """
+        self._announce = announce or (lambda _: None)
         self.changed: dict[str, Indexed] = {}
         self._source, self._piece_bytes, self._stretch_bytes = _Witness(source), piece_bytes, stretch_bytes
         self._listing = self._source.list_files()
@@ -43,6 +51,7 @@ class Skim:
         self._names: dict[str, tuple[int, str]] = {}  # slug -> least (time, cwd)
         self._unread: dict[str, list[Stretch]] = {}
         self._chosen: set[str] = set()  # groups that are complete
+        self._announce(list(chain.from_iterable(_to_take(file, known.get(file.path)) for file in self._listing.files)))
         for file in self._listing.files:
             self._take(file, known.get(file.path))
         self._unnamed = self._with_usage() - self._all_names().keys()
@@ -195,18 +204,26 @@ class Skim:
     # What is known and was left out
 
     def _read_where(self, is_wanted: Callable[[str, Stretch], bool]) -> None:
-        for path, stretches in self._unread.items():
-            wanted = [stretch for stretch in stretches if is_wanted(path, stretch)]
-            if wanted:
-                self._read_stretches(self._files[path], wanted)
-                left = {stretch.start_bytes for stretch in wanted}
-                self._unread[path] = [stretch for stretch in stretches if stretch.start_bytes not in left]
+        wanted = {path: [stretch for stretch in stretches if is_wanted(path, stretch)] for path, stretches in self._unread.items()}
+        runs = [(self._files[path], *run) for path, stretches in wanted.items() if stretches for run in _runs(stretches)]
+        self._announce([(file, start - min(start, 1), end) for file, start, end in runs])
+        for file, start, end in runs:
+            self._read_run(file, start, end)
+        for path, stretches in wanted.items():
+            read = {stretch.start_bytes for stretch in stretches}
+            self._unread[path] = [stretch for stretch in self._unread[path] if stretch.start_bytes not in read]
 
-    def _read_stretches(self, file: LogFile, stretches: Sequence[Stretch]) -> None:
-        for start, end in _runs(stretches):
-            lead = min(start, 1)
-            if self._tally.read(self._source, file, Part(start, end, lead, _NEWLINE), piece_bytes=self._piece_bytes) is None:
-                raise TornError(file.path)
+    def _read_run(self, file: LogFile, start: int, end: int) -> None:
+        part = Part(start, end, min(start, 1), _NEWLINE)
+        if self._tally.read(self._source, file, part, piece_bytes=self._piece_bytes) is None:
+            raise TornError(file.path)
+
+
+def _to_take(file: LogFile, known: Indexed | None) -> Iterator[Range]:
+    """What will be read of a log at first, if it has only grown."""
+    start = 0 if known is None else known.end_bytes - proof_bytes(known.end_bytes)
+    if (known is None or known.stamp != stamp_of(file) or known.has_tail) and start < file.size_bytes:
+        yield file, start, file.size_bytes
 
 
 class _Witness:

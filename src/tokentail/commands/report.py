@@ -175,7 +175,7 @@ def _recounted(args: argparse.Namespace, request: Request) -> tuple[Report, list
 
     price_list, source = options.price_list(args), options.source(args)
     context = Context(price_list, int(time.time() * 1000), source.names, dict(options.settings(args).projects.aliases))
-    return report_from_logs(request, source, index_path(options.store_path(args)), context)
+    return report_from_logs(request, source, index_path(options.store_path(args)), context, announce=source.announce)
 
 
 def rows_wanted(word: str) -> int:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         if args.follow:
             return _follow(coordinator, args)
         # The re-read comes first: what is appended meanwhile is then in the store, and not only in the logs.
-        counted = recount(source)
+        counted = recount(source, announce=source.announce)
         verdict, update = coordinator.answer(lambda db, _: verify(db, counted))
     sys.stdout.write(text.safe_lines(verdict_text(verdict, counted)))
     return max(options.tell_problems([*update.problems, *counted.problems]), 0 if verdict.agrees else 1)

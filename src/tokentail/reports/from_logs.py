@@ -10,7 +10,7 @@ from tokentail import periods, time_index
 from tokentail.criteria import Criterion, During, Everything, OfModels, OfProjects
 from tokentail.model import LogsRead, Problem, Reply, Report, Source
 from tokentail.projects import Projects
-from tokentail.recount import TornError
+from tokentail.recount import Announce, TornError
 from tokentail.reports.blocks import BLOCK_MS
 from tokentail.reports.build import build, chosen_projects, is_chosen_model
 from tokentail.reports.data import Counted
@@ -20,20 +20,27 @@ from tokentail.stretches import STRETCH_BYTES
 
 
 def report_from_logs(
-    request: Request, source: Source, index: Path, context: Context, *, stretch_bytes: int = STRETCH_BYTES
+    request: Request,
+    source: Source,
+    index: Path,
+    context: Context,
+    *,
+    announce: Announce | None = None,
+    stretch_bytes: int = STRETCH_BYTES,
 ) -> tuple[Report, list[Problem]]:
     """
     The report as a full read of all logs would give it, and what could not be read.
 
     Args:
         index: where the time index stands or will stand. It is used where the report is about some replies only.
+        announce: hears what will be read.
     """
     known = {} if _is_about_all(request) else time_index.load(index)
     try:
-        skim = Skim(source, known, stretch_bytes=stretch_bytes)
+        skim = Skim(source, known, announce=announce, stretch_bytes=stretch_bytes)
         report = _report(skim, request, context)
     except TornError:  # a log was cut or written anew while it was read
-        skim = Skim(source, {}, stretch_bytes=stretch_bytes)
+        skim = Skim(source, {}, announce=announce, stretch_bytes=stretch_bytes)
         report = _report(skim, request, context)
     read = LogsRead(skim.bytes_read, skim.bytes_skipped)
     time_index.save(index, skim.changed, skim.paths, read, context.now_ms)

@@ -41,6 +41,9 @@ class LiveSource(Source, Protocol):
     def expect(self, changes: Sequence[Change]) -> None:
         """These will be read, in that order."""
 
+    def announce(self, ranges: Sequence[tuple[LogFile, int, int]]) -> None:
+        """The same for whoever says it by the bytes, [start, end)."""
+
     def read_into(self, file: LogFile, start_bytes: int, buffer: memoryview) -> int:
         """Fill `buffer` with the bytes from `start_bytes` on; fewer only at the end of the file."""
 

@@ -102,6 +102,10 @@ class Buckets:
         """These will be read, in this order: what they gained is fetched ahead."""
         self._ahead.expect(want for change in changes for want in self.wanted(change))
 
+    def announce(self, ranges: Iterable[tuple[LogFile, int, int]]) -> None:
+        """These ranges will be read, in this order; where a range of a compressed log stands in its object is not known."""
+        self._ahead.expect(Want(*each) for each in ranges if not is_compressed(each[0].path))
+
     def wanted(self, change: Change) -> Iterator[Want]:
         """What the parser will read of an object: from the proof before its cursor on, or all of it where that costs the same."""
         cursor = change.life.cursor if change.life else None

@@ -74,6 +74,10 @@ class Everywhere:
         if not self._is_followed:
             self._buckets.expect(change for change in changes if is_address(change.file.path))
 
+    def announce(self, ranges: Sequence[tuple[LogFile, int, int]]) -> None:
+        """The same, by the bytes, [start, end)."""
+        self._buckets.announce(each for each in ranges if is_address(each[0].path))
+
     def read(self, file: LogFile, start_bytes: int, length_bytes: int) -> bytes:
         buffer = bytearray(length_bytes)
         return bytes(buffer[: self.read_into(file, start_bytes, memoryview(buffer))])

@@ -167,6 +167,9 @@ class LocalFolders:
     def expect(self, changes: Sequence[Change]) -> None:
         """A disk needs no notice."""
 
+    def announce(self, ranges: Sequence[tuple[LogFile, int, int]]) -> None:
+        """Nor here."""
+
     def follow(self, is_followed: bool) -> None:
         """And there is no network to wait for."""
 
