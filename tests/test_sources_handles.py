@@ -7,6 +7,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,10 @@ def open_logs(root: Path) -> set[str]:
     return {os.path.basename(path) for path in found if path.startswith(f"{root}/") and ".jsonl" in path}
 
 
-def first_free() -> int:
-    """The number that the next descriptor will have."""
-    number = os.dup(2)
-    os.close(number)
-    return number
+def room_for(more: int) -> int:
+    """A limit under which just so many more descriptors can be had, whichever are in use."""
+    free = (number for number in count() if not Path(f"/proc/self/fd/{number}").exists())
+    return next(islice(free, more, None))
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def test_too_many_open_files_costs_the_held_ones_and_nothing_else(tmp_path: Path
     handles = Handles()
     handles.keep(64)
     files = made(tmp_path, *(f"{number}.jsonl" for number in range(64)))
-    with limit(first_free() + 8):
+    with limit(room_for(8)):
         assert [read(handles, file) for file in files] == [b"x\n"] * 64
         assert 0 < len(handles) < 20
     handles.close_all()
@@ -179,7 +179,7 @@ def test_too_many_open_files_costs_the_held_ones_and_nothing_else(tmp_path: Path
 
 def test_a_quarter_of_what_may_be_open() -> None:
     """The default leaves room for all else; it is at least one."""
-    few = first_free() + 10
+    few = room_for(10)
     with limit(few):
         assert most_handles() == few // 4
     with limit(resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
@@ -275,7 +275,7 @@ def test_with_few_descriptors_all_is_counted(tmp_path: Path) -> None:
     logs = [session(tmp_path, f"s{number}.jsonl") for number in range(200)]
     for number, log in enumerate(logs):
         log.write_bytes(line(f"msg_{number}"))
-    with leading(tmp_path) as live, limit(first_free() + 8):
+    with leading(tmp_path) as live, limit(room_for(8)):
         live.source.hold(100)
         for number, log in enumerate(logs):
             append(log, line(f"more_{number}"))
