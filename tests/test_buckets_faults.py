@@ -192,6 +192,7 @@ def test_a_listing_that_fails_proves_nothing(far: Far) -> None:
         assert live.check_for_updates().metrics.replies_new == 1
 
 
+@pytest.mark.slow
 def test_a_listing_that_breaks_off_on_its_second_page(far: Far) -> None:
     """What its first page named is not taken for all that there is."""
     far.put("p/s1.jsonl", lines(1, 3))
@@ -223,6 +224,7 @@ def test_an_object_that_is_replaced_between_listing_and_reading(far: Far) -> Non
         assert counted(live) == [11, 12, 13, 14, 15]
 
 
+@pytest.mark.slow
 def test_an_object_that_is_replaced_between_two_ranges(far: Far) -> None:
     """What was read of the old one counts, and the new one is read as the other object that it is: no mixture of both."""
     before, after = lines(1, 40_000), lines(50_001, 90_000)
@@ -250,6 +252,7 @@ def test_a_server_that_does_not_mind_the_etag(cloud_of: CloudOf, tmp_path: Path)
             assert counted(live) == [11, 12, 13, 14, 15]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is down it is named; what was counted stays, and once it is back everything goes on."""
     monkeypatch.setattr(clouds, "RETRIES", 1)

@@ -145,6 +145,7 @@ def test_compressed_log_is_cut_between_two_reads(tmp_path: Path, share: float) -
         assert as_written(range(1, 800)).items() <= outputs(reader).items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["follow", "passes"])
 def test_another_process_cuts_and_fills_without_an_end(tmp_path: Path, how: str) -> None:
     """A reader beside a writer that cuts its log at every moment ends as it should, and has counted right."""

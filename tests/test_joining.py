@@ -87,6 +87,7 @@ def test_two_stores_become_what_one_would_be(one: list[Record], other: list[Reco
         assert store.connection.execute("SELECT count(*) FROM files").fetchone() == before
 
 
+@pytest.mark.slow
 @given(MANY, MANY, MANY)
 def test_three_machines_in_any_order(one: list[Record], two: list[Record], three: list[Record]) -> None:
     """A machine may be joined by way of another one."""

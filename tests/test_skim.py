@@ -240,6 +240,7 @@ def test_reports_from_a_whole_index(texts: Sequence[tuple[str, bytes]], first: R
 PAUSES: list[list[float]] = [[0.5, 2, 4.9, 5, 5.1, 8], [2, 3, 4.5], [1], [2]]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     st.one_of(*(st.lists(st.sampled_from(hours), min_size=20, max_size=100) for hours in PAUSES)),
