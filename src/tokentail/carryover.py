@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokentail import database, merge
-from tokentail.interned import COLUMNS, Interned, pack_numbers, unpack_numbers
+from tokentail.interned import pack_numbers, records_of, unpack_numbers
 from tokentail.model import Record
 from tokentail.store import Store
 
@@ -165,16 +165,7 @@ class CarryOver:
 
     def _records(self) -> Iterator[tuple[int, Record]]:
         """All records of the old store that are to be carried over, with their numbers."""
-        interned = Interned(self._old, ())
-        columns = ", ".join(COLUMNS)
-        several: set[str] = set()
-        for number, group, *row in self._old.execute(f"SELECT id, group_text, {columns} FROM records"):
-            several.add(group)
-            if self._carried[number]:
-                yield number, interned.record(group, row)
-        for number, key, *row in self._old.execute(f"SELECT id, key, {columns} FROM replies"):
-            if self._carried[number] and (group := merge.group_of_key(key)) not in several:
-                yield number, interned.record(group, row)
+        return records_of(self._old, self._carried.__getitem__)
 
     def _join(self, numbers: array[int], elsewhere: bytearray) -> int:
         """Join the records that have a place of their own, and note their new numbers; gives how many they are."""

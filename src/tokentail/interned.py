@@ -21,6 +21,24 @@ COLUMNS = (
 )
 
 
+def records_of(connection: sqlite3.Connection, is_wanted: Callable[[int], object] = lambda _: True) -> Iterator[tuple[int, Record]]:
+    """
+    The records of a store, with their numbers: those of groups with several, and the replies that are their group's only one.
+
+    `is_wanted` is asked by number.
+    """
+    interned = Interned(connection, ())
+    columns = ", ".join(COLUMNS)
+    several: set[str] = set()
+    for number, group, *row in connection.execute(f"SELECT id, group_text, {columns} FROM records"):
+        several.add(group)
+        if is_wanted(number):
+            yield number, interned.record(group, row)
+    for number, key, *row in connection.execute(f"SELECT id, key, {columns} FROM replies"):
+        if is_wanted(number) and (group := merge.group_of_key(key)) not in several:
+            yield number, interned.record(group, row)
+
+
 class _Numbers(dict[Any, int]):
     """The number of each value; one that was not met yet is looked up in its table, and added there where it is new."""
 

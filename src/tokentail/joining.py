@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tokentail import merge
 from tokentail.errors import StoreError
-from tokentail.interned import COLUMNS, Interned
+from tokentail.interned import COLUMNS, Interned, records_of
 from tokentail.merge import RecordKey
 from tokentail.model import RULES_VERSION, Record
 from tokentail.store import Store
@@ -46,7 +46,7 @@ def join_store(store: Store, other: sqlite3.Connection, origin: Path) -> Joined:
     if (found := dict(other.execute("SELECT name, value FROM meta")).get("rules_version")) != str(RULES_VERSION):
         raise StoreError(f"cannot merge {origin}: it was counted by other rules, {found} (run a report there with this version first)")
     before = _replies(store.connection)
-    count = _Count(_records(other))
+    count = _Count(record for _, record in records_of(other))
     joined = store.keep(origin, _with_news(store.connection, count))
     store.keep_folders(other.execute("SELECT name, at_ms, folder FROM projects JOIN names ON id = project").fetchall())
     replies = _replies(store.connection)
@@ -64,18 +64,6 @@ class _Count:
         for record in self._records:
             self.count += 1
             yield record
-
-
-def _records(db: sqlite3.Connection) -> Iterator[Record]:
-    """All records of a store: those of groups with several, and the replies that are their only one."""
-    interned = Interned(db, ())
-    several: set[str] = set()
-    for group, *row in db.execute(f"SELECT group_text, {_COLUMNS} FROM records"):
-        several.add(group)
-        yield interned.record(group, row)
-    for key, *row in db.execute(f"SELECT key, {_COLUMNS} FROM replies"):
-        if (group := merge.group_of_key(key)) not in several:
-            yield interned.record(group, row)
 
 
 def _with_news(db: sqlite3.Connection, records: Iterable[Record]) -> Iterator[Record]:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tokentail.budgets.firing import Fired
     from tokentail.coordinator import UpdateCoordinator
 
-MAX_INTERVAL_S = 86_400
 PROGRESS_FROM_BYTES = 20_000_000  # what is read faster than a blink needs no bar
 
 
@@ -52,7 +51,7 @@ def add_interval(parser: argparse.ArgumentParser) -> None:
 
 def seconds(word: str) -> int:
     number = int(word)
-    if not 1 <= number <= MAX_INTERVAL_S:
+    if not 1 <= number <= config.MAX_INTERVAL_S:
         raise ValueError(word)
     return number
 

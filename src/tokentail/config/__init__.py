@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from tokentail.errors import ConfigError
 
+MAX_INTERVAL_S = 86_400  # between two listings of buckets
 MAX_BYTES = 1_000_000  # of the file, which is read at the start of a command
 
 Weekday: TypeAlias = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from tokentail import addresses, periods
-from tokentail.config import BUDGET_PERIODS, MEASURES, ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
+from tokentail.config import BUDGET_PERIODS, MAX_INTERVAL_S, MEASURES, ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
 from tokentail.config.toml import Decimal, shown
 from tokentail.errors import UsageError
 
@@ -16,7 +16,6 @@ KeyPath: TypeAlias = tuple[str, ...]
 
 MAX_ALIAS = 100  # characters
 MAX_MODEL = 200
-MAX_INTERVAL_S = 86_400
 MAX_TEMPLATE = 300
 MAX_TEXT = 4_000
 MAX_DECIMALS = 5  # of a rate: half of it, which is the price in a batch, is then a whole number of 1e-12 USD for a token

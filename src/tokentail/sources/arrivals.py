@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from tokentail.errors import SourceError
@@ -41,8 +42,7 @@ class Arrivals:
         self._held: _Held = {}  # of the batch
         self._problems: list[Problem] = []  # of the latest listing
         buckets.held = self.held
-        self._thread = threading.Thread(target=self._run, name="buckets", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="buckets", daemon=True).start()
 
     def take(self) -> Listing | None:
         """What has arrived, or None. Who asks has looked at what came before."""
@@ -115,8 +115,9 @@ class Arrivals:
             if not changed:
                 return
             changed.sort(key=lambda change: change.file.mtime_ns, reverse=True)
-            batch, held, lost = self._fetched(list(_first(changed)))
-            failed |= lost
+            wanted = list(_first(changed))
+            batch, held = self._fetched(wanted)
+            failed.update(change.file.path for change in wanted if change.file.path not in held)
             before = {change.file.path: change.life for change in changed}
             self._hand_over(batch, held)
             # Looked at, and not known any better: the store could not be written.
@@ -126,33 +127,33 @@ class Arrivals:
         life = self._known(file.path)
         return None if life is not None and life.file == file else Change(file, life, None)
 
-    def _fetched(self, changes: Sequence[Change]) -> tuple[Listing, _Held, set[str]]:
-        """What came of them, and the paths of those that did not come."""
-        files: list[LogFile] = []
+    def _fetched(self, changes: Sequence[Change]) -> tuple[Listing, _Held]:
+        """What came of them."""
         problems: list[Problem] = []
         held: _Held = {}
-        lost: set[str] = set()
+        left = deque(changes)
 
-        def work(mine: Iterator[Change]) -> None:
-            for change in mine:
+        def work() -> None:
+            while True:
+                try:
+                    change = left.popleft()
+                except IndexError:
+                    return
                 try:
                     file, start, data = self._fetch(change)
                 except OSError as error:
-                    lost.add(change.file.path)
                     if not self._buckets.has_gone(change.file, error):  # else the next listing has what stands there now
                         problems.append(Problem(change.file.path, error.strerror or str(error)))
                 else:
-                    files.append(file)
                     held[file.path] = (file, start, data)
 
-        shared = _Shared(changes)
-        threads = [threading.Thread(target=work, args=(shared,), name="fetch", daemon=True) for _ in range(min(AT_ONCE, len(changes)) - 1)]
+        threads = [threading.Thread(target=work, name="fetch", daemon=True) for _ in range(min(AT_ONCE, len(changes)) - 1)]
         for thread in threads:
             thread.start()
-        work(shared)
+        work()
         for thread in threads:
             thread.join()
-        return Listing(sorted(files), problems), held, lost
+        return Listing(sorted(file for file, _, _ in held.values()), problems), held
 
     def _fetch(self, change: Change) -> tuple[LogFile, int, memoryview]:
         """A share of what an object gained, with the end of a line in it where there is one; the object as long as that."""
@@ -177,21 +178,6 @@ class Arrivals:
         self._wake()
         with self._told:
             self._told.wait_for(lambda: self._is_over or self._batch is None)
-
-
-class _Shared:
-    """An iterator that several threads draw from."""
-
-    def __init__(self, changes: Sequence[Change]) -> None:
-        self._changes = iter(changes)
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> Iterator[Change]:
-        return self
-
-    def __next__(self) -> Change:
-        with self._lock:
-            return next(self._changes)
 
 
 def _first(changes: Sequence[Change]) -> Iterator[Change]:

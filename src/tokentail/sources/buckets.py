@@ -15,15 +15,13 @@ from tokentail.sources import clouds
 from tokentail.sources.ahead import Ahead, Want
 from tokentail.sources.clouds import NO_SETTINGS, Access
 from tokentail.sources.inflated import Inflated, is_compressed
-from tokentail.sources.local import is_log_name
+from tokentail.sources.local import is_log_name, outermost
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PAGE = 1_000  # objects of a listing that are handed over at once
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
-
-OpenStore = Callable[[Address], "ObjectStore"]
 
 
 class Buckets:
@@ -34,7 +32,7 @@ class Buckets:
     anew from its cursor on. Every request says which ETag it is about, and every answer is held against it.
     """
 
-    def __init__(self, addresses: Iterable[str], access: Access = NO_SETTINGS, *, open_store: OpenStore | None = None) -> None:
+    def __init__(self, addresses: Iterable[str], access: Access = NO_SETTINGS) -> None:
         """
         Nobody is asked yet.
 
@@ -42,8 +40,8 @@ class Buckets:
             ValueError: one of them is no address.
         """
         self._shown = tuple(dict.fromkeys(str(parse(address)) for address in addresses))
-        self._roots = [parse(root) for root in _outermost(self._shown)]
-        self._open_store = open_store or (lambda address: clouds.open_store(address, access))
+        self._roots = [parse(root) for root in outermost(self._shown)]
+        self._access = access
         self._stores: dict[str, ObjectStore] = {}
         self._tags: dict[str, str] = {}  # by path: the ETag that the latest listing gave
         # By root: what stood there at the latest listing that came through. Replaced whole, since another thread may be reading it.
@@ -74,7 +72,7 @@ class Buckets:
                 continue
             self._tags.update(tags)
             self._listed[str(root)] = found
-        files = {path: file for found in self._listed.values() for path, file in found.items()}
+        files = self.listed()
         listed = [files[path] for path in sorted(files)]
         damaged = ((file, self._inflated.damage(file)) for file in listed if is_compressed(file.path))
         return Listing(listed, [*problems, *(Problem(file.path, why) for file, why in damaged if why)])
@@ -85,7 +83,7 @@ class Buckets:
 
     def look_again(self, file: LogFile) -> LogFile | None:
         """The object as the latest listing saw it."""
-        return self.listed().get(file.path)
+        return next((found[file.path] for found in self._listed.values() if file.path in found), None)
 
     def is_gone(self, file: LogFile) -> bool:
         """Is it certainly not among the logs any more? A listing that did not come through proves nothing."""
@@ -187,7 +185,7 @@ class Buckets:
     def _store(self, bucket: Address) -> ObjectStore:
         with self._lock:
             if bucket.top not in self._stores:
-                self._stores[bucket.top] = self._open_store(bucket)
+                self._stores[bucket.top] = clouds.open_store(bucket, self._access)
             return self._stores[bucket.top]
 
 
@@ -198,14 +196,6 @@ def _nothing(file: LogFile, start_bytes: int) -> memoryview | None:
 def in_part(number: int) -> int:
     """The mark of an object that is shown only as far as it has been fetched: it is not what was listed."""
     return number ^ 1
-
-
-def _outermost(addresses: Sequence[str]) -> list[str]:
-    kept: list[str] = []
-    for address in sorted(addresses):
-        if not any(f"{address}/".startswith(f"{outer}/") for outer in kept):
-            kept.append(address)
-    return kept
 
 
 def _is_within(path: str, root: Address) -> bool:

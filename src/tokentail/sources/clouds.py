@@ -55,8 +55,6 @@ def open_store(address: Address, access: Access, environment: Mapping[str, str] 
         import obstore.store
     except ImportError as error:
         raise SourceError(f"cannot read {address}: buckets are read through obstore (pip install 'tokentail[remote]')") from error
-    if not address.bucket:
-        raise SourceError(f"cannot read {address}: it names no bucket")
     config, options = _SETTINGS[address.scheme](access, environment)
     endpoint = next((str(config[key]) for key in ("endpoint", "base_url") if key in config), "")
     client = {"connect_timeout": timedelta(seconds=CONNECT_S), "read_timeout": timedelta(seconds=READ_S)}

@@ -125,6 +125,6 @@ class Everywhere:
         self._folders.let_go()
 
     def _standing(self) -> Listing:
-        lives = map(self._known, list(self._buckets.listed()))
+        lives = map(self._known, self._buckets.listed())
         problems = self._arrivals.problems() if self._arrivals is not None else []
         return Listing([life.file for life in lives if life is not None], problems)

@@ -33,7 +33,7 @@ class LocalFolders:
     def __init__(self, folders: Iterable[Path]) -> None:
         """A folder inside another one, or the same by another name, is searched once."""
         self._shown = tuple(dict.fromkeys(str(folder) for folder in folders))
-        self._roots = _outermost(os.path.realpath(folder) for folder in self._shown)
+        self._roots = outermost(os.path.realpath(folder) for folder in self._shown)
         self._handles = Handles()
         self._inflated = Inflated(self._read_raw)
 
@@ -200,7 +200,8 @@ def is_gone(file: LogFile, folders: Sequence[str]) -> bool:
     return os.path.realpath(_place(file)) != file.path
 
 
-def _outermost(roots: Iterable[str]) -> list[str]:
+def outermost(roots: Iterable[str]) -> list[str]:
+    """Those of the paths or addresses that are not within another one."""
     kept: list[str] = []
     for root in sorted(set(roots)):
         if not any(f"{root}/".startswith(f"{outer.rstrip('/')}/") for outer in kept):
