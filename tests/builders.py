@@ -328,7 +328,7 @@ def summary_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
 
 def hours_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
     """What the summary by hour must hold: by (hour, model, price tier)."""
-    return _regrouped(summary_of(replies, thresholds), lambda quarter, key: (quarter // 4, *key[6:]))
+    return _regrouped(summary_of(replies, thresholds), lambda quarter, key: (quarter // 4, *key[8:]))
 
 
 def days_of(replies: Iterable[Reply], thresholds: Sequence[int]) -> Summary:
@@ -349,11 +349,12 @@ def _plus(one: list[int], other: list[int]) -> list[int]:
     return [*(a + b for a, b in zip(one[:8], other[:8], strict=True)), min(one[8], other[8]), max(one[9], other[9])]
 
 
-_OWNER = "copied, subagent, sessions.name, projects.name, agents.name"
+_OWNER = "copied, subagent, sessions.name, projects.name, agents.name, users.name, hosts.name"
 _TIER = "prompt_class, speed, geo, service_tier"
 _ROW = "input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches, first_ms, last_ms"
 _OWNERS = """JOIN owners ON owners.id = owner JOIN names AS sessions ON sessions.id = session
-    JOIN names AS projects ON projects.id = project JOIN names AS agents ON agents.id = agent"""
+    JOIN names AS projects ON projects.id = project JOIN names AS agents ON agents.id = agent
+    JOIN names AS users ON users.id = user JOIN names AS hosts ON hosts.id = host"""
 _MODELS = "JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier"
 
 
@@ -377,4 +378,4 @@ def settled_of(sums: Summary, quarters: int, unit: int) -> Summary:
 
 def _by_owner(db: sqlite3.Connection, unit: str, table: str) -> Summary:
     rows = db.execute(f"SELECT {unit}, {_OWNER}, models.name, {_TIER}, {_ROW} FROM {table} {_OWNERS} {_MODELS}")
-    return {(row[0], bool(row[1]), bool(row[2]), *row[3:11]): list(row[11:]) for row in rows}
+    return {(row[0], bool(row[1]), bool(row[2]), *row[3:13]): list(row[13:]) for row in rows}

@@ -193,8 +193,9 @@ def test_a_store_of_version_1_gets_the_sums_of_today(tmp_path: Path) -> None:
     with closing(sqlite3.connect(migrated, isolation_level=None)) as db:
         db.executescript((DATA / "schema-1.sql").read_text(encoding="utf-8"))
         db.execute("ATTACH ? AS made", (str(made),))
-        for table in ("files", "names", "owners", "forms", "tiers", "projects", "replies", "extras", "sightings", "meta"):
+        for table in ("files", "names", "forms", "tiers", "projects", "replies", "extras", "sightings", "meta"):
             db.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+        db.execute("INSERT INTO owners SELECT id, copied, subagent, session, project, agent FROM made.owners")
         db.execute("PRAGMA user_version = 1")
     with closing(database.open_for_writing(migrated)) as db, closing(database.open_for_reading(made)) as other:
         tables = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
@@ -204,7 +205,7 @@ def test_a_store_of_version_1_gets_the_sums_of_today(tmp_path: Path) -> None:
             tables,
             columns,
             indexes,
-            *(f"SELECT * FROM {table}" for table in ("settled", "quarters", "hours", "days", "forgotten")),
+            *(f"SELECT * FROM {table}" for table in ("settled", "quarters", "hours", "days", "forgotten", "owners")),
         ):
             assert db.execute(query).fetchall() == other.execute(query).fetchall()
         replies = replies_in(db).values()

@@ -17,7 +17,7 @@ ROWS = (
     ("model", "errors", "digest", "spelling"),
     ("periods", "merge", "projects", "atomic", "addresses"),
     ("sources", "formats", "prices", "database", "lateness", "interned", "summaries", "config", "forgotten", "samples"),
-    ("ledger", "salvage", "provenance", "leader", "sighted"),
+    ("ledger", "salvage", "provenance", "leader", "sighted", "outbox"),
     ("forget", "passes", "originals", "time_index"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "census", "recount", "totals"),
     (

@@ -226,7 +226,7 @@ def test_a_prompt_as_long_as_a_threshold_does_not_exceed_it() -> None:
     db = connection()
     flat = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "cache_creation": None}
     add(db, *(record(f"msg_{count}", usage=usage(0, input_tokens=count, **flat)) for count in (9, 10, 11, 1000, 1001)))
-    assert sorted((row[7], counts[5]) for row, counts in summary_in(db).items()) == [(0, 2), (1, 2), (2, 1)]
+    assert sorted((row[9], counts[5]) for row, counts in summary_in(db).items()) == [(0, 2), (1, 2), (2, 1)]
 
 
 def test_the_largest_counts_that_are_valid_are_added_up() -> None:

@@ -190,7 +190,7 @@ def test_a_replay_whose_parent_is_deleted_agrees(checked: Checked) -> None:
 )
 def test_a_tampered_reply_is_found(checked: Checked, statement: str, key: str, why: str) -> None:
     """A row of a reply that was changed, removed or added by hand is a difference, and it is said which."""
-    checked.tamper("INSERT INTO owners SELECT id + 1, 1, 1, session, project, agent FROM owners ORDER BY id DESC LIMIT 1")
+    checked.tamper("INSERT INTO owners SELECT id + 1, 1, 1, session, project, agent, user, host FROM owners ORDER BY id DESC LIMIT 1")
     checked.tamper(statement)
     verdict = checked.verify_store()
     assert not verdict.agrees

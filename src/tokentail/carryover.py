@@ -12,12 +12,14 @@ from typing import NamedTuple
 from tokentail import database, merge
 from tokentail.interned import pack_numbers, records_of, unpack_numbers
 from tokentail.model import Record
+from tokentail.provenance import has_elsewhere
 from tokentail.store import Store
 
 # Every table is one or the other: made from logs and records, or copied as it stands.
 DERIVED = (
     *("files", "names", "owners", "forms", "tiers", "projects", "replies", "records", "extras"),
     *("sightings", "rejects", "settled", "quarters", "hours", "days"),
+    *("destinations", "outbox"),  # whoever sends to a destination has it given all records anew
 )
 COPIED = ("forgotten", "samples", "said_sessions", "changes", "passes", "meta")
 
@@ -61,8 +63,9 @@ _SAME = (
     JOIN same_name AS sessions ON sessions.before = before.session
     JOIN same_name AS projects ON projects.before = before.project
     JOIN same_name AS agents ON agents.before = before.agent
-    JOIN main.owners AS now ON (now.copied, now.subagent, now.session, now.project, now.agent)
-        = (before.copied, before.subagent, sessions.now, projects.now, agents.now)""",
+    JOIN same_name AS users ON users.before = before.user JOIN same_name AS hosts ON hosts.before = before.host
+    JOIN main.owners AS now ON (now.copied, now.subagent, now.session, now.project, now.agent, now.user, now.host)
+        = (before.copied, before.subagent, sessions.now, projects.now, agents.now, users.now, hosts.now)""",
 )
 _COUNTS = ("at_ms", "input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "thinking", "flags", "final", "web_searches")
 _DIFFERENT = f"""
@@ -115,7 +118,8 @@ class CarryOver:
         Join the records that not only today's logs speak for, with the lives of files that they were seen in; gives how many.
 
         Where the old store was counted by other rules, only those of groups that the new one does not know: the others would mix
-        what two rules say. What was seen nowhere, or only in logs that do not give it, is said to come from `origin`.
+        what two rules say. What was seen nowhere, or only in logs that do not give it, is said to come from `origin`; but for what other
+        machines have sent.
         """
         self._db.execute(_STANDING)
         standing = {number for (number,) in self._db.execute("SELECT id FROM standing")}
@@ -129,7 +133,10 @@ class CarryOver:
         self._carried = bytearray(out & new if by_other_rules else out | new for out, new in pairs)
         numbers = array("I", bytes(4 * len(here)))  # the new one of each record
         count = self._join(numbers, elsewhere)
-        count += self._new.keep(origin, (record for number, record in self._records() if self._carried[number] and not elsewhere[number]))
+        sent = has_elsewhere(self._old)
+        count += self._take(record for number, record in self._records() if sent and not (here[number] or elsewhere[number]))
+        rest = (record for number, record in self._records() if not elsewhere[number] and (here[number] or not sent))
+        count += self._new.keep(origin, rest)
         with self._new.transaction():
             self._copy_lives(numbers, standing)
             self._copy_rest()
@@ -175,6 +182,14 @@ class CarryOver:
             ids = self._new.adopt([record for _, record in batch])
             for number, record in batch:
                 numbers[number] = ids.get(record[:3], 0)
+            count += len(batch)
+        return count
+
+    def _take(self, records: Iterator[Record]) -> int:
+        """Join the records that come from other machines; gives how many they are."""
+        count = 0
+        while batch := list(islice(records, _BATCH)):
+            self._new.take(batch)
             count += len(batch)
         return count
 

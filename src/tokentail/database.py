@@ -13,7 +13,7 @@ from pathlib import Path
 from tokentail.digest import hex_digest
 from tokentail.errors import StoreBlockedError, StoreBusyError, StoreError, StoreNewerError
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _MIGRATIONS = Path(__file__).with_name("migrations")  # N.sql leads from version N to the next one
 _BUSY_TIMEOUT_MS = 5_000

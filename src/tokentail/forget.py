@@ -44,7 +44,8 @@ _SWEEP = (
     "DELETE FROM forms WHERE id NOT IN (SELECT form FROM replies UNION SELECT form FROM records)",
     f"""DELETE FROM names WHERE id NOT IN (
         {every("model")} UNION SELECT version FROM replies UNION SELECT model FROM records UNION SELECT version FROM records
-        UNION SELECT session FROM owners UNION SELECT project FROM owners UNION SELECT agent FROM owners)""",
+        UNION SELECT session FROM owners UNION SELECT project FROM owners UNION SELECT agent FROM owners
+        UNION SELECT user FROM owners UNION SELECT host FROM owners)""",
     "DELETE FROM said_sessions WHERE session NOT IN (SELECT name FROM names)",
 )
 

@@ -20,6 +20,8 @@ COLUMNS = (
     *("form", "flags", "stopped", "final", "web_searches", "owner"),
 )
 
+OWNER_COLUMNS = ("copied", "subagent", "session", "project", "agent", "user", "host")  # of `owners`; all but the first two are names
+
 
 def records_of(connection: sqlite3.Connection, is_wanted: Callable[[int], object] = lambda _: True) -> Iterator[tuple[int, Record]]:
     """
@@ -66,7 +68,7 @@ class Interned:
         self._thresholds = tuple(thresholds)
         self._names = _Numbers(connection, "names", ("name",), lambda name: (name,))
         self._forms = _Numbers(connection, "forms", ("form",), lambda form: (form,))
-        self._owners = _Numbers(connection, "owners", ("copied", "subagent", "session", "project", "agent"), self._owner_row)
+        self._owners = _Numbers(connection, "owners", OWNER_COLUMNS, self._owner_row)
         self._tiers = _Numbers(connection, "tiers", ("prompt_class", "speed", "geo", "service_tier"), _tier_row)
         self._texts: dict[int, str] = {}
         self._form_texts: dict[int, str] = {}
@@ -149,7 +151,7 @@ class Interned:
     def _owner_value(self, number: object) -> Owner:
         assert isinstance(number, int)
         if number not in self._owner_values:
-            query = "SELECT copied, subagent, session, project, agent FROM owners WHERE id = ?"
+            query = f"SELECT {', '.join(OWNER_COLUMNS)} FROM owners WHERE id = ?"
             copied, subagent, *names = self._connection.execute(query, (number,)).fetchone()
             self._owner_values[number] = Owner(bool(copied), bool(subagent), *map(self.text, names))
         return self._owner_values[number]

@@ -44,6 +44,7 @@ class Tally:
         self.new = self.grown = self.corrected = self.gone = 0
         self.changes: list[tuple[str, str]] = []  # (event, reply key), but for the first fill of a store
         self.touched: set[Touched] = set()  # whose sums are no longer right
+        self.records: list[int] = []  # the ids of those that are new, or not as they were
 
 
 class Ledger:
@@ -146,6 +147,7 @@ class Ledger:
             if merge.EXTRAS in record[8]:
                 self._write_extras(number, record)
         tally.new += len(records)
+        tally.records += range(first, self._next_id)
         tally.changes += [("new", key) for key in keys]
         tally.touched.update((record[3] // QUARTER_MS, record[13]) for record in records)
         return dict(zip(map(_key_of, records), count(first), strict=False))
@@ -164,6 +166,7 @@ class Ledger:
         new = merge.resolve(after.values())
         old_ids = {key: self._reply_id(key) for key in old}
         ids = {key: ids.get(key) or self._take_id() for key in after}
+        tally.records += [ids[key] for key, record in after.items() if record != known.get(key)]
         if len(after) > 1:
             self._write_records(after.values(), ids)
         for key in old.keys() - new.keys():

@@ -66,6 +66,8 @@ class Owner(NamedTuple):
     session: str
     project: str  # the slug: the folder under `projects`
     agent: str  # the subagent's id, "" for the main conversation
+    user: str = ""  # whose machine said it, and which one: "" for what the logs of this one say
+    host: str = ""
 
 
 class Extra(NamedTuple):

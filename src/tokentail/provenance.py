@@ -12,6 +12,7 @@ from tokentail.interned import unpack_numbers
 
 # Where a reply stands is the least of where its records were seen: as a digit, the number of a field of `model.Provenance`.
 ON_DISK, DELETED, REWRITTEN = b"012"
+HAS_ELSEWHERE = "elsewhere"  # the name in `meta` of a store that has taken in records of other machines, which no line here is of
 SEVERAL = ord("3")  # of an owner whose replies do not all stand alike
 
 _ANY_ELSEWHERE = """
@@ -20,6 +21,11 @@ _LAST_ID = "SELECT max(ifnull((SELECT max(id) FROM replies), 0), ifnull((SELECT 
 _SEEN = "SELECT records FROM sightings WHERE file IN (SELECT id FROM files WHERE state = ?)"
 _SEVERAL_RECORDS = "SELECT group_text, request_id, sidechain, id FROM records ORDER BY group_text"
 _BY_OWNER = "SELECT owner, min(substr(?1, id + 1, 1)), max(substr(?1, id + 1, 1)) FROM replies GROUP BY owner"
+
+
+def has_elsewhere(db: sqlite3.Connection) -> bool:
+    """May records without a line be in order, since they come from other machines?"""
+    return db.execute("SELECT 1 FROM meta WHERE name = ?", (HAS_ELSEWHERE,)).fetchone() is not None
 
 
 class Stands(NamedTuple):

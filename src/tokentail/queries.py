@@ -25,13 +25,15 @@ FROM replies JOIN extras ON extras.reply = replies.id WHERE at_ms >= ?1 AND at_m
 _CHANGES = """
 SELECT seq, event, changes.key,
     request_id, sidechain, replies.at_ms, models.name, versions.name, input, output, cache_read, cache_write_5m, cache_write_1h,
-    thinking, forms.form, flags, stopped, final, web_searches, copied, subagent, sessions.name, projects.name, agents.name
+    thinking, forms.form, flags, stopped, final, web_searches,
+    copied, subagent, sessions.name, projects.name, agents.name, users.name, hosts.name
 FROM changes
 LEFT JOIN replies ON replies.key = changes.key
 LEFT JOIN names AS models ON models.id = model LEFT JOIN names AS versions ON versions.id = version
 LEFT JOIN forms ON forms.id = replies.form LEFT JOIN owners ON owners.id = owner
 LEFT JOIN names AS sessions ON sessions.id = session LEFT JOIN names AS projects ON projects.id = project
 LEFT JOIN names AS agents ON agents.id = agent
+LEFT JOIN names AS users ON users.id = user LEFT JOIN names AS hosts ON hosts.id = host
 WHERE seq > ? AND seq <= ? ORDER BY seq"""
 
 # The + keeps the query on the index by time, which gives the order.
@@ -140,9 +142,9 @@ def older_replies(
 def owners(db: sqlite3.Connection) -> dict[int, Owner]:
     """Whoever owns replies, by number."""
     query = """
-        SELECT owners.id, copied, subagent, sessions.name, projects.name, agents.name FROM owners
+        SELECT owners.id, copied, subagent, sessions.name, projects.name, agents.name, users.name, hosts.name FROM owners
         JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project
-        JOIN names AS agents ON agents.id = agent"""
+        JOIN names AS agents ON agents.id = agent JOIN names AS users ON users.id = user JOIN names AS hosts ON hosts.id = host"""
     return {number: Owner(bool(copied), bool(subagent), *said) for number, copied, subagent, *said in db.execute(query)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokentail import merge, samples
 from tokentail.forgotten import MARK_BYTES
-from tokentail.interned import COLUMNS, Interned
+from tokentail.interned import COLUMNS, OWNER_COLUMNS, Interned
 from tokentail.model import MAX_COUNT, Owner, Record
 
 _COLUMNS = ", ".join(COLUMNS)
@@ -124,7 +124,9 @@ class _Rescued(Interned):
             self._texts.update(_pairs(connection, f"SELECT id, name FROM names ORDER BY {order}"))
         for order in ("id", "form"):
             self._form_texts.update(_pairs(connection, f"SELECT id, form FROM forms ORDER BY {order}"))
-        columns = "copied, subagent, session, project, agent"
+        # A store of an earlier version, which knew of one machine only, may be damaged, too.
+        known = {name for _, name, *_ in connection.execute("PRAGMA table_info(owners)")}
+        columns = ", ".join(name for name in OWNER_COLUMNS if name in known)
         for order in ("id", columns):
             for number, copied, subagent, *names in _sound_rows(connection, f"SELECT id, {columns} FROM owners ORDER BY {order}"):
                 if all(name in self._texts for name in names):

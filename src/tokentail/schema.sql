@@ -26,11 +26,13 @@ CREATE INDEX files_by_path ON files (path);  -- the current life of a path
 -- Names of models, versions, sessions, projects and agents, each once.
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
--- Where copies of replies stand (R7), each combination once; session, project and agent are names.
+-- Where copies of replies stand (R7), each combination once; session, project, agent, user and host are names. The last two are
+-- empty for what the logs of this machine say.
 CREATE TABLE owners (
     id INTEGER PRIMARY KEY,
     copied INTEGER NOT NULL, subagent INTEGER NOT NULL, session INTEGER NOT NULL, project INTEGER NOT NULL, agent INTEGER NOT NULL,
-    UNIQUE (copied, subagent, session, project, agent)
+    user INTEGER NOT NULL, host INTEGER NOT NULL,
+    UNIQUE (copied, subagent, session, project, agent, user, host)
 );
 
 -- What usage objects say besides their counters (merge.Form), each text once.
@@ -110,6 +112,22 @@ CREATE TABLE sightings (
     records BLOB NOT NULL,
     offsets BLOB NOT NULL,
     PRIMARY KEY (file, start_bytes)
+) WITHOUT ROWID;
+
+-- Where `tokentail push` sends records to.
+CREATE TABLE destinations (
+    id INTEGER PRIMARY KEY,
+    url TEXT NOT NULL UNIQUE,
+    labels TEXT NOT NULL                 -- JSON: by which names the records went, see outbox.Labels
+);
+
+-- The records that a destination does not have as they are now.
+CREATE TABLE outbox (
+    destination INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    state INTEGER NOT NULL,              -- drawn anew whenever the record changes: one that changes on its way is still to be sent
+    refused INTEGER NOT NULL,            -- the destination will not have it as it is
+    PRIMARY KEY (destination, record)
 ) WITHOUT ROWID;
 
 -- Lines that could not be read; at most 1000 a file life, all of them counted in files.malformed_lines.

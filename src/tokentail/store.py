@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tokentail import database, forgotten, merge, samples
+from tokentail import database, forgotten, merge, outbox, provenance, samples
 from tokentail.errors import StoreError
 from tokentail.interned import COLUMNS, Interned, name_of, pack_numbers, storable, stored_name, unpack_numbers
 from tokentail.ledger import Group, Ledger, Tally
@@ -138,6 +138,25 @@ class Store:
             restarted = False
         return count
 
+    def take(self, records: Iterable[Record], folders: Iterable[tuple[str, int, str]] = ()) -> int:
+        """
+        Join records of another machine, which no log of this one gives, and what it calls its projects: slug, moment and folder.
+
+        Gives how many of them said something new. What was forgotten here does not come back.
+
+        Raises:
+            StoreError: the store cannot be written; nothing of this call was kept.
+        """
+        with self.transaction():
+            joined = _join_all(records)
+            for key in forgotten.among(self.connection, joined):
+                del joined[key]
+            _, tally = self._add(joined)
+            self.connection.executemany(_JOIN_FOLDER, [(self._interned.name(slug), *folder) for slug, *folder in folders])
+            self._write_changes(tally.changes)
+            self.connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, '1')", (provenance.HAS_ELSEWHERE,))
+        return len(tally.records)
+
     def begin_changes(self) -> None:
         """From now on all that is read is told to those who follow, also a first fill; what is here already is no news to them."""
         with self.transaction():
@@ -248,7 +267,7 @@ class Store:
         wanted = {"rules_version": str(RULES_VERSION), "thresholds": json.dumps(self._thresholds)}
         found = dict(self.connection.execute("SELECT name, value FROM meta"))
         self.has_old_rules = found.get("rules_version", wanted["rules_version"]) != wanted["rules_version"]
-        if found == wanted:
+        if found.items() >= wanted.items():
             return
         with self.transaction():
             missing = [(name, value) for name, value in wanted.items() if name not in found or name == "thresholds"]
@@ -266,6 +285,7 @@ class Store:
         """Join records, with the sums of what is over."""
         added = Ledger(self.connection, self._interned).add(joined)
         settle(self.connection, int(self._clock() * 1000) // QUARTER_MS)
+        outbox.note(self.connection, added[1].records)
         return added
 
     def _place(self, chunks: Sequence[Chunk]) -> list[Life]:

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from tokentail import provenance
+from tokentail.interned import OWNER_COLUMNS
 from tokentail.model import Cell, Owner, Tokens, Usage, Window
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
 from tokentail.prices import PriceList
@@ -70,6 +71,8 @@ class Question(NamedTuple):
     part: str = ""  # "not_final": only replies whose output count is not final; "provenance": apart by where replies stand
     sessions: Set[str] | None = None  # only these, by their ids
     subagents: bool | None = None  # only what subagents used, or only what they did not
+    users: Set[str] | None = None  # only of these people's machines; "" is this one
+    hosts: Set[str] | None = None  # only of these machines, likewise
 
 
 def usage(db: sqlite3.Connection, question: Question, prices: PriceList) -> Iterator[Usage]:
@@ -147,7 +150,7 @@ def _ways(db: sqlite3.Connection, question: Question) -> list[_Way]:
         return [_Way(_ONE_BY_ONE, condition="NOT final", quarters="not_final > 0")]
     stands = provenance.stands(db) if question.part == "provenance" else None
     if stands is None:
-        narrowed = (question.projects, question.sessions, question.subagents)
+        narrowed = (question.projects, question.sessions, question.subagents, question.users, question.hosts)
         is_of_owners = question.by or any(each is not None for each in narrowed)
         return [_Way(_BY_OWNER if is_of_owners else _BY_MODEL)]
     # Whole files are deleted, so the replies of nearly every owner stand alike: their sums tell, and of the rest each reply.
@@ -248,6 +251,8 @@ def _only(db: sqlite3.Connection, question: Question) -> list[str] | None:
         (question.models, "model IN ({})"),
         (question.projects, "owner IN (SELECT id FROM owners WHERE project IN ({}))"),
         (question.sessions, "owner IN (SELECT id FROM owners WHERE session IN ({}))"),
+        (question.users, "owner IN (SELECT id FROM owners WHERE user IN ({}))"),
+        (question.hosts, "owner IN (SELECT id FROM owners WHERE host IN ({}))"),
     ):
         if names is not None:
             numbers = _numbers(db, names)
@@ -275,8 +280,8 @@ class _Names:
         if by == "owner":
             names: dict[int, str] = dict(db.execute("SELECT id, name FROM names"))
             self._owners = {
-                number: Owner(bool(copied), bool(subagent), names[session], names[project], names[agent])
-                for number, copied, subagent, session, project, agent in db.execute(_OWNERS)
+                number: Owner(bool(copied), bool(subagent), *map(names.__getitem__, of))
+                for number, copied, subagent, *of in db.execute(_OWNERS)
             }
         elif by == "project":
             query = "SELECT DISTINCT project, name FROM owners JOIN names ON names.id = project"
@@ -300,7 +305,7 @@ class _Names:
         return new(Usage, (place[0], owner, cell, first_ms, last_ms, part))
 
 
-_OWNERS = "SELECT id, copied, subagent, session, project, agent FROM owners"
+_OWNERS = f"SELECT id, {', '.join(OWNER_COLUMNS)} FROM owners"
 
 
 def _json(stretches: Sequence[_Stretch]) -> str:

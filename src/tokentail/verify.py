@@ -16,10 +16,12 @@ from tokentail.forgotten import among
 from tokentail.interned import unpack_numbers
 from tokentail.model import Record, Reply
 from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS
+from tokentail.provenance import has_elsewhere
 from tokentail.recount import Place, Recount
 
 MAX_SHOWN = 50
 _UNKNOWN = "the store has it, and no line of the logs gives it"
+_ELSEWHERE = "elsewhere"  # beside the states of file lives
 
 
 class Difference(NamedTuple):
@@ -37,6 +39,7 @@ class Verdict(NamedTuple):
     only_rewritten: int  # replies whose every line was removed by a rewrite
     differences: list[Difference]
     forgotten: int = 0  # of the replies in the logs: on purpose, so that the store must not have them
+    only_elsewhere: int = 0  # replies that other machines have sent
 
     @property
     def agrees(self) -> bool:
@@ -48,7 +51,8 @@ def verify(db: sqlite3.Connection, recount: Recount) -> Verdict:
     Would merging the full re-read into the store change nothing, and is all that the store has beyond it accounted for?
 
     A reply may stand in the store with more than the logs hold now only if some of its lines were in files that are gone
-    or in a life that a rewrite ended. And do the summaries, which reports are made from, hold what the replies add up to?
+    or in a life that a rewrite ended, or on another machine.
+    And do the summaries, which reports are made from, hold what the replies add up to?
     """
     with database.snapshot(db):
         return _verdict(db, recount)
@@ -62,6 +66,7 @@ def verdict_text(verdict: Verdict, recount: Recount) -> str:
         f"The store holds {verdict.replies_in_store:,} replies.",
         f"  {verdict.only_deleted:,} of them stand only in files that are gone.",
         f"  {verdict.only_rewritten:,} of them stand only in lines that a rewrite removed.",
+        *([f"  {verdict.only_elsewhere:,} of them come from other machines."] if verdict.only_elsewhere else []),
     ]
     if recount.malformed_lines:
         lines.append(f"{recount.malformed_lines:,} lines could not be read:")
@@ -92,17 +97,18 @@ def _verdict(db: sqlite3.Connection, recount: Recount) -> Verdict:
         if why and not (states[group] - {"live"} and _is_beyond(queries.records_of(db, group), reply)):
             differences.append(Difference(key, why, kept.sightings.get(key, [])))
     in_logs = {merge.group_of_key(key) for key in found}
-    deleted = rewritten = 0
+    deleted = rewritten = elsewhere = 0
     for key in stored.keys() - found.keys():
         group = merge.group_of_key(key)
         if not states[group] or ("live" in states[group] and not (states[group] - {"live"} and group in in_logs)):
             differences.append(Difference(key, _UNKNOWN, []))
         elif "live" not in states[group]:
             deleted += "missing" in states[group]
-            rewritten += "missing" not in states[group]
+            rewritten += "missing" not in states[group] and "rewritten" in states[group]
+            elsewhere += states[group] == {_ELSEWHERE}
     differences += _wrong_summaries(db, stored.values())
     forgotten = len(recount.replies) - len(kept.replies)
-    return Verdict(len(recount.replies), len(stored), deleted, rewritten, _placed(db, sorted(differences)), forgotten)
+    return Verdict(len(recount.replies), len(stored), deleted, rewritten, _placed(db, sorted(differences)), forgotten, elsewhere)
 
 
 def _without_forgotten(db: sqlite3.Connection, recount: Recount) -> Recount:
@@ -135,16 +141,19 @@ def _is_beyond(records: list[Record], found: Reply) -> bool:
 
 
 def _states(db: sqlite3.Connection) -> defaultdict[str, set[str]]:
-    """For each group of records, the states of the file lives that it was sighted in."""
+    """For each group of records, the states of the file lives that it was sighted in; a record of no log is one of another machine."""
     by_record: dict[int, set[str]] = {}
     for state, packed in db.execute("SELECT files.state, records FROM sightings JOIN files ON files.id = sightings.file"):
         for record in set(unpack_numbers(packed)):
             by_record.setdefault(record, set()).add(state)
     states: defaultdict[str, set[str]] = defaultdict(set)
+    nowhere = {_ELSEWHERE} if has_elsewhere(db) else set()
     for record, group in db.execute("SELECT id, group_text FROM records"):
-        states[group] |= by_record.get(record, set())
+        states[group] |= by_record.get(record, nowhere)
+    several = set(states)
     for number, key in db.execute("SELECT id, key FROM replies"):
-        states[merge.group_of_key(key)] |= by_record.get(number, set())
+        if (group := merge.group_of_key(key)) not in several:
+            states[group] |= by_record.get(number, nowhere)
     return states
 
 
@@ -153,9 +162,10 @@ _ROW = """prompt_class, speed, geo, service_tier,
     input, output, cache_read, cache_write_5m, cache_write_1h, replies, not_final, web_searches, first_ms, last_ms"""
 _BY_OWNER = f"""
 SELECT {{unit}}, iif(copied, 'copied', ''), iif(subagent, 'subagent', ''), sessions.name, projects.name, agents.name,
-    models.name, {_ROW}
+    users.name, hosts.name, models.name, {_ROW}
 FROM {{table}} JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier JOIN owners ON owners.id = owner
-JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project JOIN names AS agents ON agents.id = agent"""
+JOIN names AS sessions ON sessions.id = session JOIN names AS projects ON projects.id = project JOIN names AS agents ON agents.id = agent
+JOIN names AS users ON users.id = user JOIN names AS hosts ON hosts.id = host"""
 _BY_HOUR = f"SELECT hour, models.name, {_ROW} FROM hours JOIN names AS models ON models.id = model JOIN tiers ON tiers.id = tier"
 
 
@@ -165,7 +175,7 @@ def _wrong_summaries(db: sqlite3.Connection, replies: Iterable[Reply]) -> list[D
     quarters, hours, days = {key: row for key, row in _sums(db, replies).items() if key[0] < beyond}, _Sums(), _Sums()
     for (quarter, *key), row in quarters.items():
         if quarter // 4 < beyond // 4:
-            _add(hours, (quarter // 4, *key[5:]), row)
+            _add(hours, (quarter // 4, *key[7:]), row)
         if quarter // 96 < beyond // 96:
             _add(days, (quarter // 96, *key), row)
     tables = (

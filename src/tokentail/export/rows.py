@@ -53,7 +53,7 @@ def export_rows(db: sqlite3.Connection, scope: Scope, prices: PriceList) -> Iter
     new = tuple.__new__  # there may be millions, and this makes a named tuple without a call into Python
     for window in scope.whole():
         for reply in queries.replies_between(db, window.start_ms, window.end_ms, projects=scope.slugs):
-            key, message, at_ms, _, version, _, _, _, _, _, speed, geo, service_tier, (_, _, session, project, agent) = reply
+            key, message, at_ms, _, version, _, _, _, _, _, speed, geo, service_tier, (_, _, session, project, agent, _, _) = reply
             where = (session, project, scope.projects.name(project), scope.projects.folders.get(project, ""), agent)
             for part, cell in enumerate(cells_of(reply, prices)):
                 _, model, _, prompt_class, _, _, _, (i, o, r, w5, w1), replies, not_final, searches = cell
