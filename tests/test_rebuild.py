@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import tokentail
-from builders import SCHEMA, coordinator, days_in, hours_in, line, many_lines, replies_in, summary_in, write_logs
+from builders import OWNER, SCHEMA, coordinator, days_in, hours_in, line, many_lines, record, replies_in, summary_in, write_logs
 from logs import CountingFolders
 from tokentail import carryover, database, prices, queries, renewal
 from tokentail.cli import main
@@ -112,6 +112,17 @@ def test_a_sound_store_is_the_same_afterwards(place: Place) -> None:
     assert place.verdict() == Verdict(62, 62, 0, 0, [])
     assert place.files == {"", ".lock", place.kept.name.removeprefix(place.store.name)}
     assert {stat.S_IMODE(path.stat().st_mode) for path in place.home.iterdir()} == {0o600}
+
+
+def test_what_other_machines_sent_is_taken_over(place: Place) -> None:
+    """Records of no log here stay of no log, with whose they are and what their projects are called."""
+    theirs = record("msg_theirs", owner=OWNER._replace(project="-home-ben-app", user="ben", host="laptop"))
+    with closing(coordinator(place.logs, place.store)) as engine:
+        engine.change_store(lambda store: store.take([theirs], [("-home-ben-app", 5, "/home/ben/app")]))
+    before = everything(place.store)
+    assert place.rebuild()[:3] == (63, 1, [])
+    assert everything(place.store) == before
+    assert place.verdict() == Verdict(62, 63, 0, 0, [], only_elsewhere=1)
 
 
 def test_the_old_one_may_go(place: Place) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builders import coordinator, line, many_lines, usage, write_logs
-from tokentail import database
+from tokentail import database, queries
 from tokentail.cli import main
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.demo.tree import TreePlan, write_tree
@@ -62,6 +62,18 @@ def checked(tmp_path: Path) -> Iterator[Checked]:
 
 
 # Agreement
+
+
+@pytest.mark.parametrize("is_in_log", [False, True])
+def test_what_another_machine_sent_is_in_order(checked: Checked, is_in_log: bool) -> None:
+    """A record that no log here gives is told apart; one that the logs give, too, may say more than they do."""
+    group = "msg_7" if is_in_log else "msg_elsewhere"
+    ours = queries.records_of(checked.engine.db, "msg_7")[0]
+    theirs = ours._replace(group=group, tokens=ours.tokens._replace(output=ours.tokens.output + 1))
+    checked.engine.change_store(lambda store: store.take([theirs]))
+    verdict = checked.verify_store()
+    assert verdict.agrees
+    assert verdict.only_elsewhere == (not is_in_log)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -87,14 +87,14 @@ def difference_lines(verdict: Verdict) -> list[str]:
 
 def _verdict(db: sqlite3.Connection, recount: Recount) -> Verdict:
     stored = {reply.key: reply for reply in queries.replies_since(db, 0)}
-    states = _states(db)
+    states, sent = _states(db), has_elsewhere(db)
     kept = _without_forgotten(db, recount)
     found = {reply.key: reply for reply in kept.replies}
     differences = []
     for key, reply in found.items():
         group = merge.group_of_key(key)
         why = _compare(stored.get(key), reply)
-        if why and not (states[group] - {"live"} and _is_beyond(queries.records_of(db, group), reply)):
+        if why and not ((sent or states[group] - {"live"}) and _is_beyond(queries.records_of(db, group), reply)):
             differences.append(Difference(key, why, kept.sightings.get(key, [])))
     in_logs = {merge.group_of_key(key) for key in found}
     deleted = rewritten = elsewhere = 0
