@@ -81,14 +81,16 @@ def urls(db: sqlite3.Connection) -> list[tuple[str, Waiting]]:
     return [(url, waiting(db, number)) for number, url in db.execute("SELECT id, url FROM destinations ORDER BY url").fetchall()]
 
 
-def parcels(db: sqlite3.Connection, destination: int, limit: int, after: int = 0) -> tuple[list[Parcel], list[int]]:
+def parcels(db: sqlite3.Connection, destination: int | None, limit: int, after: int = 0) -> tuple[list[Parcel], list[int]]:
     """
-    Records that it does not have, in the order of their numbers, from the one after `after` on.
+    Records that it does not have, in the order of their numbers, from the one after `after` on; without a destination of all there are.
 
     Gives them, and the numbers of rows that stand for no record any more: they are to be taken out (`delivered` does).
     """
     query = "SELECT record, state FROM outbox WHERE destination = ? AND record > ? AND NOT refused ORDER BY record LIMIT ?"
-    states: dict[int, int] = dict(db.execute(query, (destination, after, limit)))
+    everything = "SELECT id, 0 FROM (SELECT id FROM records UNION SELECT id FROM replies) WHERE id > ? ORDER BY id LIMIT ?"
+    rows = db.execute(everything, (after, limit)) if destination is None else db.execute(query, (destination, after, limit))
+    states: dict[int, int] = dict(rows)
     found = _records(db, sorted(states))
     return [Parcel(number, states[number], record) for number, record in found.items()], [n for n in states if n not in found]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +13,11 @@ from tokentail import periods
 from tokentail.budgets.measuring import UNITS, Standing
 from tokentail.config import Budget, Config
 from tokentail.digest import hex_digest
+from tokentail.private import private_text
 from tokentail.reports.text import safe
 
 ALERT_SCHEMA = "tokentail/alert/1"
 SECRET = "TOKENTAIL_WEBHOOK_SECRET"  # the name of the variable
-_MAX_SECRET_BYTES = 4_096
 _HTTP_S, _PROGRAM_S = 10, 30
 _WORTH_TRYING_AGAIN = (408, 425, 429)
 _UNTRUSTED = 495  # some servers say it so
@@ -147,29 +145,6 @@ class Channels:
             return given.encode("utf-8", "surrogateescape")
         file = self._settings.webhooks.secret_file
         return private_text(Path(file)).encode() if file else b""
-
-
-def private_text(path: Path) -> str:
-    """
-    The first line of a file that nobody else may read.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: others may read it, or there is nothing in it.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is no regular file")
-        if status.st_mode & 0o077:
-            raise ValueError(f"{path} holds a secret, and others may read it (chmod 600 {path})")
-        first = os.read(handle, _MAX_SECRET_BYTES).split(b"\n")[0].strip().decode("utf-8", "replace")
-    finally:
-        os.close(handle)
-    if not first:
-        raise ValueError(f"{path} should hold a secret, and is empty")
-    return first
 
 
 def _filled(argument: str, words: Mapping[str, str]) -> str:

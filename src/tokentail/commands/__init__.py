@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, Command] = {
     "completion": Command("completion", "a script that completes these words in your shell"),
     "export": Command("export", "every reply as a row, as Parquet, CSV or NDJSON"),
     "backup": Command("backup", "copy the store safely"),
+    "push": Command("push", "send this machine's records to a central store"),
+    "reconcile": Command("reconcile", "compare this machine's sessions with the central store, and send again what differs"),
     "merge": Command("merge", "join the store of another machine into this one"),
     "demo": Command("demo", "made-up logs to try it on"),
 }

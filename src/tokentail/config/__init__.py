@@ -25,6 +25,8 @@ STATUSLINE_NAMES = (
 ROUNDINGS: tuple[Rounding, ...] = ("hour", "10min", "none")
 MEASURES: tuple[Measure, ...] = ("cost", "tokens", "burn_rate", "cache_hit_rate", "limit")
 BUDGET_PERIODS: tuple[BudgetPeriod, ...] = ("hour", "block", "day", "week", "month")
+Hideable: TypeAlias = Literal["project", "user", "host"]
+HIDEABLE: tuple[Hideable, ...] = ("project", "user", "host")
 LIMIT_PERIODS: tuple[BudgetPeriod, ...] = ("block", "week")
 
 
@@ -88,6 +90,20 @@ class Remote(NamedTuple):
     profile: str = ""  # of ~/.aws
 
 
+class Fleet(NamedTuple):
+    """How this machine's records reach a central store, and by which names."""
+
+    url: str = ""
+    token_file: str = ""  # where the environment has none; a whole path, like the ones below
+    user: str = ""  # "": who runs it
+    host: str = ""  # "": the machine's own name
+    site_key_file: str = ""
+    hidden: tuple[Hideable, ...] = ()  # none: with a site key, projects and users
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
 class Config(NamedTuple):
     """All settings; `Config()` has their defaults. `config.keys` says what each one means."""
 
@@ -101,6 +117,7 @@ class Config(NamedTuple):
     statusline: Statusline = Statusline()
     budgets: tuple[Budget, ...] = ()
     webhooks: Webhooks = Webhooks()
+    fleet: Fleet = Fleet()
 
 
 def config_path(environment: Mapping[str, str]) -> Path:

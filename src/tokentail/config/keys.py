@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from tokentail import addresses, periods
-from tokentail.config import BUDGET_PERIODS, MAX_INTERVAL_S, MEASURES, ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
+from tokentail.config import BUDGET_PERIODS, HIDEABLE, MAX_INTERVAL_S, MEASURES, ROUNDINGS, STATUSLINE_NAMES, WEEKDAYS
 from tokentail.config.toml import Decimal, shown
 from tokentail.errors import UsageError
 
@@ -123,13 +123,6 @@ def _endpoint(value: object) -> str:
     return word
 
 
-def _profile(value: object) -> str:
-    word = _text(value)
-    if len(word) > MAX_ALIAS or not (word.isprintable() or not word):
-        raise ValueError
-    return word
-
-
 def _alias(value: object) -> str:
     name = _text(value)
     if not name.strip() or len(name) > MAX_ALIAS:
@@ -195,8 +188,21 @@ def _webhook(value: object) -> str:
     return word
 
 
-def _secret_file(value: object) -> str:
+def _file(value: object) -> str:
     return _folder(word) if (word := _text(value)) else ""
+
+
+def _label(value: object) -> str:
+    word = _text(value)
+    if len(word) > MAX_ALIAS or not (word.isprintable() or not word):
+        raise ValueError
+    return word
+
+
+def _hidden(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(each in HIDEABLE for each in value):
+        raise ValueError
+    return tuple(dict.fromkeys(value))
 
 
 def _is_usable(text: str) -> bool:
@@ -258,7 +264,7 @@ KEYS = (
     Key("remote.anonymous", _bool, "true or false", "Whether buckets are asked without credentials."),
     Key(
         "remote.profile",
-        _profile,
+        _label,
         f"a text of at most {MAX_ALIAS} characters",
         "The profile of ~/.aws to use; else as AWS_PROFILE says.",
     ),
@@ -312,8 +318,43 @@ KEYS = (
     ),
     Key(
         "webhooks.secret_file",
-        _secret_file,
+        _file,
         'a whole path, or ""',
         "The file, for your eyes only, with what webhooks are signed with; TOKENTAIL_WEBHOOK_SECRET goes before it.",
     ),
+    Key(
+        "fleet.url",
+        _endpoint,
+        'an address that begins with https:// or http://, or ""',
+        "The central store that `tokentail push` sends to (docs/fleet.md).",
+    ),
+    Key(
+        "fleet.token_file",
+        _file,
+        'a whole path, or ""',
+        "The file, for your eyes only, with this machine's token; TOKENTAIL_PUSH_TOKEN goes before it.",
+    ),
+    Key("fleet.user", _label, f"a text of at most {MAX_ALIAS} characters", "Whose usage this is, there.", "who runs it"),
+    Key("fleet.host", _label, f"a text of at most {MAX_ALIAS} characters", "What this machine is called there.", "its host name"),
+    Key(
+        "fleet.site_key_file",
+        _file,
+        'a whole path, or ""',
+        "The file, for your eyes only, with the key that hides names; TOKENTAIL_SITE_KEY goes before it.",
+    ),
+    Key(
+        "fleet.hidden",
+        _hidden,
+        'a list of "project", "user" and "host"',
+        "Which names travel as a hash that only the site's key can make.",
+        'with a site key ["project", "user"], else []',
+    ),
+    Key(
+        "fleet.ca_file",
+        _file,
+        'a whole path, or ""',
+        "The certificates that the central store's one is checked with, where it is not the system's.",
+    ),
+    Key("fleet.certificate_file", _file, 'a whole path, or ""', "This machine's own certificate, for mutual TLS."),
+    Key("fleet.key_file", _file, 'a whole path, or ""', "The key of that certificate, where it stands in a file of its own."),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tokentail.config import LIMIT_PERIODS, Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Remote, Statusline, Webhooks
+from tokentail.config import LIMIT_PERIODS, Alias, Blocks, Budget, Config, Fleet, ModelRates, Prices, Projects, Remote, Statusline, Webhooks
 from tokentail.config.keys import KEYS, MAX_DECIMALS, KeyPath, budget_name, model_name, nearest, project_name
 from tokentail.config.toml import as_toml, dotted, short, shown
 
@@ -109,7 +109,7 @@ class Reading:
                 return tuple(self._rates(path[:-1]) for path in self._found if path[:2] == at and path[-1] == "input")
             case ("budgets",), _:
                 return tuple(self._budget(path[:-1]) for path in self._found if path[:1] == at and path[-1] == "measure")
-            case _, Blocks() | Projects() | Prices() | Remote() | Statusline() | Webhooks():
+            case _, Blocks() | Fleet() | Projects() | Prices() | Remote() | Statusline() | Webhooks():
                 return type(default)._make(self._value((*at, field), value) for field, value in default._asdict().items())
             case _:
                 return self._found.get(at, default)
