@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokentail import config
 from tokentail.cli import main
-from tokentail.config import Alias, Blocks, Budget, Config, ModelRates, Prices, Projects, Remote, Statusline, Webhooks, pages
+from tokentail.config import Alias, Blocks, Budget, Config, Fleet, ModelRates, Prices, Projects, Remote, Statusline, Webhooks, pages
 from tokentail.config.keys import KEYS, Key
 from tokentail.config.reading import Reading
 from tokentail.config.toml import as_toml
@@ -40,6 +40,8 @@ RIGHT = {
     "remote.interval_s": {"integer"},
     "remote.anonymous": {"boolean"},
     "remote.profile": {"text"},
+    "fleet.user": {"text"},
+    "fleet.host": {"text"},
     "projects.aliases.*": {"text"},
     "statusline.template": {"text"},
     **{key.name: {"integer", "number"} for key in KEYS if key.name.startswith("prices.")},
@@ -103,6 +105,15 @@ def is_harmless(text: str) -> bool:
         ("projects.worktrees", False),
         ("statusline.template", "{session} | {today} today | {burn}/h | 5h {five_hour} | 7d {seven_day} | ctx {context}"),
         ("webhooks.secret_file", ""),
+        ("fleet.url", ""),
+        ("fleet.token_file", ""),
+        ("fleet.user", ""),
+        ("fleet.host", ""),
+        ("fleet.site_key_file", ""),
+        ("fleet.hidden", ()),
+        ("fleet.ca_file", ""),
+        ("fleet.certificate_file", ""),
+        ("fleet.key_file", ""),
     ],
 )
 def test_a_key_has_its_default(name: str, default: object) -> None:
@@ -115,7 +126,7 @@ def test_every_setting_has_a_key() -> None:
     """What `Config` holds is what the documents list, in the same order within a table."""
 
     def names(value: object, before: str = "") -> Iterator[str]:
-        if not isinstance(value, Config | Blocks | Projects | Prices | Remote | Statusline | Webhooks):
+        if not isinstance(value, Config | Blocks | Fleet | Projects | Prices | Remote | Statusline | Webhooks):
             yield before
             return
         for field, part in value._asdict().items():
@@ -566,6 +577,13 @@ CONFIGS = st.builds(
         Remote, st.integers(1, 86_400), st.sampled_from(["", "https://s3.example.org"]), st.booleans(), st.sampled_from(["", "team é"])
     ),
     webhooks=st.builds(Webhooks, st.sampled_from(["", "/home/dev/secret"])),
+    fleet=st.builds(
+        Fleet,
+        st.sampled_from(["", "https://hub.example:8484"]),
+        *(st.sampled_from(["", value]) for value in ("/home/dev/token", "anna é", "laptop", "/home/dev/key")),
+        st.lists(st.sampled_from(config.HIDEABLE), unique=True).map(tuple),
+        *(st.sampled_from(["", value]) for value in ("/etc/ca.pem", "/etc/own.pem", "/etc/own.key")),
+    ),
 )
 
 

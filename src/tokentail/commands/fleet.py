@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tokentail.fleet.push import Post
     from tokentail.fleet.sender import Trust
 
-TOKEN, SITE_KEY = "TOKENTAIL_PUSH_TOKEN", "TOKENTAIL_SITE_KEY"
-
 
 class Agent(NamedTuple):
     """This machine, as a central store sees it."""
@@ -92,11 +90,13 @@ def only_sender(url: str, store: Path) -> Iterator[None]:
 def _labels(args: argparse.Namespace, said: Fleet) -> Labels:
     from tokentail.fleet.labels import LEAST_KEY, Labels
 
-    key = _secret(SITE_KEY, said.site_key_file)
+    key = _secret(os.environ.get("TOKENTAIL_SITE_KEY", ""), said.site_key_file)
     if key and len(key) < LEAST_KEY:
         raise UsageError(f"the site key is too short to hide anything ({LEAST_KEY} characters at least: `openssl rand -hex 32` makes one)")
     if said.hidden and not key:
-        raise UsageError(f"names are to be hidden, and there is no site key (set {SITE_KEY}, or fleet.site_key_file in the settings)")
+        raise UsageError(
+            "names are to be hidden, and there is no site key (set TOKENTAIL_SITE_KEY, or fleet.site_key_file in the settings)"
+        )
     hidden = said.hidden or (HIDEABLE[:2] if key else ())
     return Labels(args.user or said.user or _user(), args.host or said.host or _host(), key.encode(), tuple(hidden))
 
@@ -104,11 +104,12 @@ def _labels(args: argparse.Namespace, said: Fleet) -> Labels:
 def _trust(said: Fleet) -> Trust:
     from tokentail.fleet.sender import Trust
 
-    return Trust(_secret(TOKEN, said.token_file), said.ca_file, said.certificate_file, said.key_file)
+    return Trust(_secret(os.environ.get("TOKENTAIL_PUSH_TOKEN", ""), said.token_file), said.ca_file, said.certificate_file, said.key_file)
 
 
-def _secret(variable: str, file: str) -> str:
-    if given := os.environ.get(variable):
+def _secret(given: str, file: str) -> str:
+    """What the environment gives, or else the file."""
+    if given:
         return given
     try:
         return private_text(Path(file)) if file else ""

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             after = compare(coordinator.db, sender, agent.labels)
             if after.differ:
                 print(
-                    f"{_of(len(after.differ))} still: other machines hold copies of their replies, or a push has not ended. "
+                    f"{_of(len(after.differ))} still: other machines hold copies of their replies. "
                     "Nothing of this machine's is missing there."
                     if not post.waiting().records
                     else f"{_of(len(after.differ))} still, and {post.waiting().records:,} records are not acknowledged."

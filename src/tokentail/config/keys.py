@@ -334,8 +334,10 @@ KEYS = (
         'a whole path, or ""',
         "The file, for your eyes only, with this machine's token; TOKENTAIL_PUSH_TOKEN goes before it.",
     ),
-    Key("fleet.user", _label, f"a text of at most {MAX_ALIAS} characters", "Whose usage this is, there.", "who runs it"),
-    Key("fleet.host", _label, f"a text of at most {MAX_ALIAS} characters", "What this machine is called there.", "its host name"),
+    Key("fleet.user", _label, f"a text of at most {MAX_ALIAS} characters", 'Whose usage this is, there; "" stands for who runs it.'),
+    Key(
+        "fleet.host", _label, f"a text of at most {MAX_ALIAS} characters", 'What this machine is called there; "" stands for its host name.'
+    ),
     Key(
         "fleet.site_key_file",
         _file,
@@ -346,8 +348,7 @@ KEYS = (
         "fleet.hidden",
         _hidden,
         'a list of "project", "user" and "host"',
-        "Which names travel as a hash that only the site's key can make.",
-        'with a site key ["project", "user"], else []',
+        "Which names travel as a hash that only the site's key can make; with a key, [] stands for project and user.",
     ),
     Key(
         "fleet.ca_file",

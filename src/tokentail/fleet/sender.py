@@ -90,7 +90,7 @@ class Sender:
             with error:
                 return _not_taken(error.code, error.headers, _detail(error))
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return Answer(Outcome.LATER, f"cannot reach {shown(self.url)}: {_why(error)}")
+            return Answer(Outcome.LATER, f"it cannot be reached: {_why(error)}")
 
 
 def checked(url: str) -> str:
