@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from builders import OWNER, record, records, usage
+from builders import OWNER, days_in, memory_store, record, records, usage
 from tokentail import merge
 from tokentail.fleet import wire
+from tokentail.fleet.sessions import by_session
 from tokentail.fleet.wire import Batch, Malformed
-from tokentail.model import MAX_COUNT, Owner, Record
+from tokentail.model import MAX_COUNT, Owner, Record, Tokens
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -28,7 +29,7 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 WIDE = st.builds(
     lambda made, at_ms, owner, model: made._replace(at_ms=at_ms, owner=owner, model=model),
     records(),
-    st.integers(-62_135_596_800_000, 253_402_300_799_999),  # the years 1 to 9999
+    st.integers(0, 253_402_300_799_999),  # the years 1970 to 9999: logs say no other
     st.builds(Owner, st.booleans(), st.booleans(), NAMES, NAMES, st.just("") | NAMES, st.just("") | NAMES, st.just("") | NAMES),
     NAMES,
 )
@@ -209,13 +210,26 @@ PROSE = json.dumps({"note": "this is what I said to it"})
         ("input_tokens", {"boolValue": True}),
         ("input_tokens", {"doubleValue": 3.0}),
         ("input_tokens", {}),
+        ("input_tokens", {"intValue": str(2**32 + 1)}),
         ("flags", {"intValue": "256"}),
+        ("at_ms", {"intValue": "-1"}),
+        ("at_ms", {"intValue": "253402387200000"}),
         ("final", {"intValue": "1"}),
         ("final", {"stringValue": "true"}),
         ("at_ms", {"intValue": "999999999999999999"}),
         ("usage.form", {"stringValue": PROSE}),
         ("usage.form", {"stringValue": json.dumps({"this is what I said to it": 1})}),
         ("usage.form", {"stringValue": json.dumps({"a": [{"b": "two words"}]})}),
+        ("usage.form", {"stringValue": '{"a":"this is what I said to it","a":1}'}),
+        ("usage.form", {"stringValue": '{"a": 1}'}),
+        ("usage.form", {"stringValue": '{"a":1, "b":2}'}),
+        ("usage.form", {"stringValue": '{"b":1,"a":2}'}),
+        ("usage.form", {"stringValue": '{"a":1\x01}'}),
+        ("usage.form", {"stringValue": '{"a":"x\x01"}'}),
+        ("usage.form", {"stringValue": '{"\x01":1}'}),
+        ("usage.form", {"stringValue": '{"a":"\x7f1"}'}),
+        ("usage.form", {"stringValue": '{"a":"\\u0061"}'}),
+        ("usage.form", {"stringValue": json.dumps({merge.EXTRAS: [["m", [1, 2, 3, 4, 2**32 + 1]]]})}),
         ("usage.form", {"stringValue": "[]"}),
         ("usage.form", {"stringValue": "{"}),
         ("usage.form", {"stringValue": '{"a": ' + "9" * 5_000 + "}"}),
@@ -268,6 +282,17 @@ def test_too_many_records_are_refused() -> None:
     scope["logRecords"] *= wire.MOST_RECORDS + 1
     with pytest.raises(Malformed):
         wire.decode_json(json.dumps(body).encode())
+
+
+@given(st.lists(WIDE, min_size=1, max_size=30, unique_by=lambda made: made[:3]))
+def test_whatever_is_taken_can_be_kept_and_added_up(lines: list[Record]) -> None:
+    """With the greatest counts and at the last moments that are taken: no sum overflows."""
+    store = memory_store()
+    most = [each._replace(tokens=Tokens(*[2**32] * 5), at_ms=at_ms) for each in lines for at_ms in (0, each.at_ms)]
+    store.take(map(wire.check, most))
+    for counts in by_session(store.connection, lines[0].owner.user, lines[0].owner.host).values():
+        assert counts.input >= 2**32
+    assert list(days_in(store.connection))
 
 
 @given(st.text(max_size=60) | ANYTHING.map(json.dumps))

@@ -12,17 +12,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tokentail import merge
-from tokentail.model import MAX_COUNT, RULES_VERSION, Owner, Record, Tokens, is_word
+from tokentail.model import RULES_VERSION, Owner, Record, Tokens, is_word
 
 SERVICE, SCOPE, SCOPE_VERSION = "tokentail", "tokentail.record", "1"
 MOST_RECORDS = 20_000  # in a body
 _LONGEST = 1_000  # characters of a name
 _LONGEST_FOLDER = 4_096
-_LONGEST_FORM = 100_000
-_MOST_MS = 260_000_000_000_000  # the year 10 208; a log's times end with 9999
+_LONGEST_FORM = 50_000
+_MOST_COUNT = 2**32  # far above what a reply can use; sums of two billion of them still fit into 63 bits, those of 2^53 overflow at 1 024
+_MOST_MS = 253_402_387_199_999  # the last moment of 9999 in the zone that is furthest behind: logs say no later one, and none before 1970
 _PER_MS = 1_000_000  # nanoseconds
 _BEYOND = 1 << 64
-_LEVEL = 6  # of gzip: 9 takes three times as long and saves one byte in a hundred
+_LEVEL = 8  # of gzip: 6 takes half the time and 3 bytes a record more, 9 twice the time and saves nothing
 
 # In the order of the wire: what is alike from record to record comes first, so that it is one match for gzip.
 _TEXTS = ("model", "app.version", "usage.form", "session.id", "project", "project.folder", "agent.id", "request_id", "message.group")
@@ -49,7 +50,7 @@ class Batch(NamedTuple):
 
 def encode(records: Sequence[Record], folders: Mapping[str, str], *, user: str, host: str, version: str) -> bytes:
     """
-    Records as a body in JSON.
+    Records as a body in JSON, in an order in which neighbours are alike: by their key a fifth more bytes would travel.
 
     Args:
         folders: the real folder of projects, by slug.
@@ -61,7 +62,7 @@ def encode(records: Sequence[Record], folders: Mapping[str, str], *, user: str, 
         return record.owner.user or user, record.owner.host or host
 
     resources = []
-    for (of_user, of_host), some in groupby(sorted(records, key=whose), whose):
+    for (of_user, of_host), some in groupby(sorted(records, key=lambda record: (whose(record), record.owner, record.at_ms)), whose):
         about = [_text("service.name", SERVICE), _text("service.version", version), _count("tokentail.rules", RULES_VERSION)]
         about += [_text("user.name", of_user), _text("host.name", of_host)]
         scope = {"name": SCOPE, "version": SCOPE_VERSION}
@@ -140,27 +141,34 @@ def check(record: Record) -> Record:
         if type(name) is not str or len(name) > _LONGEST:
             raise Malformed("a name is too long, or none")
     numbers = (*record.tokens, record.thinking, record.web_searches, record.flags)
-    if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in numbers) or record.flags > 0xFF:
+    if not all(map(_is_count, numbers)) or record.flags > 0xFF:
         raise Malformed("a count is none")
     if not all(type(each) is bool for each in (record.sidechain, record.stopped, record.final, owner.copied, owner.subagent)):
         raise Malformed("something that is true or false is neither")
-    if type(record.at_ms) is not int or not -_MOST_MS <= record.at_ms <= _MOST_MS:
+    if type(record.at_ms) is not int or not 0 <= record.at_ms <= _MOST_MS:
         raise Malformed("a time is none")
     if not record.group or not is_form(record.form):
         raise Malformed("what usage said besides its counters is none of it" if record.group else "a record has no group")
     return record
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def is_form(text: str) -> bool:
-    """Is it the canonical JSON of a usage object with blanks: words, hashes and numbers, and no prose?"""
+    """
+    Is it the canonical JSON of a usage object with blanks: words, hashes and numbers, and no prose?
+
+    Canonical to the letter: what a reader of JSON passes over, like the first of two values of one key, could hold anything.
+    """
     if type(text) is not str or len(text) > _LONGEST_FORM:
         return False
     try:
         usage = json.loads(text.translate(_BLANKS))
+        said = json.dumps(usage, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     except (ValueError, RecursionError):
         return False
-    if type(usage) is not dict:
+    for blank, mark in _BLANKS.items():
+        said = said.replace(mark, chr(blank))
+    if type(usage) is not dict or said != text:
         return False
     extras = usage.pop(merge.EXTRAS, [])
     return type(extras) is list and all(map(_is_extra, extras)) and _is_plain(usage, 24)
@@ -175,13 +183,13 @@ def _is_extra(said: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MAX_COUNT
+    return type(value) is int and 0 <= value <= _MOST_COUNT
 
 
 def _is_plain(value: Any, levels: int) -> bool:
     """Without a sentence anywhere, and without end nowhere."""
     if type(value) is str:
-        return is_word(value)
+        return is_word(value) or value in _MARKS
     if type(value) is dict:
         return levels > 0 and all(is_word(key) and _is_plain(item, levels - 1) for key, item in value.items())
     if type(value) is list:
@@ -189,7 +197,9 @@ def _is_plain(value: Any, levels: int) -> bool:
     return True
 
 
-_BLANKS = dict.fromkeys(range(1, 8), "0")
+# What stands for a blank while a form is read: a text that is no word, in the place of a number.
+_MARKS = [f"\x7f{blank}" for blank in range(1, 8)]
+_BLANKS = {blank: f'"{mark}"' for blank, mark in enumerate(_MARKS, start=1)}
 
 
 def _text(key: str, value: str) -> dict[str, object]:
