@@ -684,3 +684,18 @@ def test_the_store_is_what_the_logs_say(logs: Path, home: Path) -> None:
         assert {key: reply._replace(flags=0) for key, reply in replies_in(engine.db).items()} == {
             reply.key: reply._replace(flags=0) for reply in counted.replies
         }
+
+
+def test_opened_once_more_a_store_stays_open(tmp_path: Path) -> None:
+    """Another connection of this process loses none of its locks: the next process that closes the store leaves its log in place."""
+    path = tmp_path / "store.db"
+    with closing(database.open_for_writing(path)) as first:
+        first.execute("INSERT INTO meta (name, value) VALUES ('a', '1')")
+        database.open_for_writing(path).close()
+        ask = (
+            f"import sqlite3; db = sqlite3.connect({str(path)!r}); print(db.execute('SELECT count(*) FROM meta').fetchone()[0]); db.close()"
+        )
+        before = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+        first.execute("INSERT INTO meta (name, value) VALUES ('b', '1')")
+        after = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+        assert int(after) == int(before) + 1

@@ -53,7 +53,10 @@ def open_for_writing(path: Path, *, migrations: Mapping[int, str] | None = None,
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Only where there is none: to close any handle of a file ends all locks of this process on it, those of SQLite's other
+        # connections too; whoever closes next would take himself for the last, and delete the write-ahead log under them.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         connection = _connect(path)
         try:
             _prepare(connection, path, migrations, version)
