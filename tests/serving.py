@@ -74,8 +74,8 @@ def seeded(root: Path) -> Path:
 
 
 @contextmanager
-def serving(root: Path, *words: str) -> Iterator[Served]:
-    """`tokentail web` on any free port, until the block ends; it must end well."""
+def serving(root: Path, *words: str, ends_with: int = 0) -> Iterator[Served]:
+    """`tokentail web` on any free port, until the block ends; it must end well, or as a block that kills it says."""
     (root / "logs").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tokentail", "web", "--no-browser", "--source", str(root / "logs")]
     command += [] if "--port" in words else ["--port", "0"]
@@ -99,7 +99,7 @@ def serving(root: Path, *words: str) -> Iterator[Served]:
             served.http.close()
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        assert process.wait(WITHIN_S) == 0, "".join(said)
+        assert process.wait(WITHIN_S) == ends_with, "".join(said)
 
 
 class Event(NamedTuple):

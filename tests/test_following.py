@@ -10,9 +10,10 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from builders import line
-from logs import QUICK, coordinator, told, wait_for
+from builders import line, record
+from logs import PRICES, QUICK, coordinator, told, wait_for
 from tokentail.coordinator import UpdateCoordinator
+from tokentail.fleet.sqlite import SqliteCentral
 
 
 def first_log(root: Path) -> Path:
@@ -113,6 +114,24 @@ def test_a_look_at_everything_may_be_asked_for(tmp_path: Path) -> None:
         threading.Timer(0.05, live.look_now).start()
         assert wait_for(updates, lambda update: update.metrics.files_checked == 1).metrics.files_read == 0
         stop.set()
+
+
+def test_what_another_thread_commits_is_told_at_once(tmp_path: Path) -> None:
+    """When it says so: nothing is looked at, and no idle update waited for."""
+    first_log(tmp_path)
+    stop = threading.Event()
+    with closing(coordinator(tmp_path, pace=QUICK._replace(idle_every_s=900, stop_within_s=900))) as live:
+        updates = live.follow(stop)
+        next(updates)
+        with closing(SqliteCentral(live.store_path, PRICES.thresholds)) as central:
+            central.add([record("msg_from_afar")], [])
+        live.hear_now()
+        update = next(updates)
+        assert [change.key for change in update.changes] == ["msg_from_afar"]
+        assert update.metrics.files_checked == 0
+        stop.set()
+        live.wake()
+        assert list(updates) == []
 
 
 def test_a_backlog_is_caught_up_in_slices(tmp_path: Path) -> None:

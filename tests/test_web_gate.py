@@ -16,8 +16,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from builders import line
 from serving import WITHIN_S, Served, seeded, serving
-from tokentail.web import tokens
-from tokentail.web.gate import BURST, HEADERS, Gate, Rules, is_local
+from tokentail.fleet import hub_tokens
+from tokentail.fleet.hub_tokens import Keyring
+from tokentail.web.gate import BURST, HEADERS, SENT_BURST, Gate, Rules, is_local
 
 OVERVIEW = "/api/v1/overview"
 
@@ -98,7 +99,7 @@ def test_others_need_the_token(open_to_all: Served) -> None:
     for path in (OVERVIEW, "/metrics", "/api/v1/stream", "/api/v1/openapi.json", "/api/v1/original/m0"):
         refused = open_to_all.http.get(path)
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
-        for wrong in ("x", open_to_all.token[:-1], f"{open_to_all.token}x", tokens.cookie_of(open_to_all.token)):
+        for wrong in ("x", open_to_all.token[:-1], f"{open_to_all.token}x", hub_tokens.cookie_of(open_to_all.token)):
             assert open_to_all.http.get(path, headers=bearer(wrong)).status_code == 401
     assert open_to_all.http.get(OVERVIEW, params={"token": open_to_all.token}).status_code == 401
     assert open_to_all.http.get(OVERVIEW, headers=bearer(open_to_all.token)).status_code == 200
@@ -125,7 +126,7 @@ def test_only_a_hash_of_the_token_is_kept(open_to_all: Served) -> None:
     kept = open_to_all.root / "home" / "web.token"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert open_to_all.token not in kept.read_text()
-    assert tokens.cookie_of(open_to_all.token) not in kept.read_text()
+    assert hub_tokens.cookie_of(open_to_all.token) not in kept.read_text()
     assert sum(open_to_all.token in said for said in open_to_all.said) == 1
     assert any("no TLS" in said for said in open_to_all.said)
 
@@ -281,3 +282,32 @@ def test_a_port_that_is_taken_is_told(served: Served) -> None:
     assert said.returncode == 2
     assert "--port" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+async def test_who_asks_too_often_with_one_token_waits(tmp_path: Path) -> None:
+    """From however many addresses; other tokens, and who reads, have limits of their own."""
+    tokens_of = {name: hub_tokens.add(tmp_path, name, hub_tokens.AGENT) for name in ("a", "b")}
+    now = 0.0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["state"]["token"].name in tokens_of
+
+    async def ask(name: str, number: int) -> int:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "http.request"}
+
+        headers = [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {tokens_of[name]}".encode())]
+        client = (f"10.0.{number // 256}.{number % 256}", 1)
+        await gate({"type": "http", "method": "POST", "path": "/v1/logs", "headers": headers, "client": client}, receive, send)
+        return int(sent[0]["status"]) if sent else 200
+
+    gate = Gate(app, Rules("127.0.0.1", (), None, True, Keyring(tmp_path)), lambda _: True, clock=lambda: now)
+    assert {await ask("a", number) for number in range(int(SENT_BURST))} == {200}
+    assert (await ask("a", 0), await ask("b", 0)) == (429, 200)
+    now = 1.0
+    assert await ask("a", 0) == 200

@@ -68,7 +68,7 @@ class UpdateCoordinator:
         self._parser: IncrementalParser | None = None  # of a process that leads
         self._pending = Pending()
         self._notes = Notes()
-        self._is_wanted = False
+        self._is_wanted = self._has_news = False
         self.looked_at_all_s = 0.0  # when the last pass over all places began, by our clock
         self.mode = "events"  # how whoever leads hears of what is written
         self.wake: Callable[[], None] = _nobody_waits
@@ -230,6 +230,11 @@ class UpdateCoordinator:
         self.source.look_now()
         self.wake()
 
+    def hear_now(self) -> None:
+        """Let whoever follows tell at once what another thread has committed. May be called by any thread."""
+        self._has_news = True
+        self.wake()
+
     def _wake_follower(self) -> None:
         """Whoever it is by then."""
         self.wake()
@@ -238,6 +243,11 @@ class UpdateCoordinator:
         """Did somebody ask for that since the last time?"""
         wanted, self._is_wanted = self._is_wanted, False
         return wanted
+
+    def has_news(self) -> bool:
+        """Was something committed beside us since the last time?"""
+        news, self._has_news = self._has_news, False
+        return news
 
     @property
     def recent(self) -> Recent | None:

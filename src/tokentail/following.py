@@ -87,6 +87,9 @@ class Looking(Protocol):
     def is_wanted(self) -> bool:
         """Did somebody ask for a look at all places?"""
 
+    def has_news(self) -> bool:
+        """Did this process commit something beside us?"""
+
     def next_pending(self, most_bytes: int) -> Listing:
         """Those of them which were written last, as they are now, about so many bytes."""
 
@@ -198,6 +201,8 @@ class _Leader:
             yield self._look(self._looking.next_pending(SLICE_BYTES))
         elif (arrived := self._arrived()) is not None:
             yield self._look(arrived)
+        elif self._looking.has_news():
+            yield self._told(self._looking.heard())
         elif now >= self._idle_due:
             # To hear whether others have committed costs a fifth of a look at nothing, which is most of what idling costs.
             yield self._look(Listing([], [])) if now >= self._look_due else self._told(self._looking.heard())

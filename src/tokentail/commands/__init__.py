@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Command] = {
     "backup": Command("backup", "copy the store safely"),
     "push": Command("push", "send this machine's records to a central store"),
     "reconcile": Command("reconcile", "compare this machine's sessions with the central store, and send again what differs"),
+    "hub": Command("hub", "the tokens of a hub: which machines may send to it, who may read it"),
     "merge": Command("merge", "join the store of another machine into this one"),
     "demo": Command("demo", "made-up logs to try it on"),
 }

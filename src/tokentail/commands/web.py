@@ -28,6 +28,9 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--show-content", action="store_true", help="serve the lines of the logs, too, to whoever has the token: CONTENT")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name that this server is called by")
+    parser.add_argument(
+        "--accept", action="store_true", help="be a hub: take in what other machines send with `tokentail push` (docs/hub.md)"
+    )
     parser.add_argument("--new-token", action="store_true", help="make a new token, and show it; the one before opens nothing any more")
     parser.set_defaults(run=run)
 
@@ -41,23 +44,28 @@ def port(word: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     from tokentail.coordinator import UpdateCoordinator
+    from tokentail.fleet.hub_tokens import Keyring
+    from tokentail.fleet.sqlite import SqliteCentral
     from tokentail.web.answers import Place
     from tokentail.web.gate import Rules, is_local
     from tokentail.web.server import listen, serve
 
     zone, source, price_list, settings = options.zone(args), options.source(args), options.price_list(args), options.settings(args)
-    needs_token = not is_local(args.host)
+    is_reachable = not is_local(args.host)
+    needs_token = is_reachable or args.accept  # what a hub holds is not only of who has a login on its machine
     with contextlib.closing(listen(args.host, args.port)) as listening:
         word, token = _token(args, is_wanted=needs_token or args.show_content)
         address = _address(args.host, listening.getsockname()[1])
-        rules = Rules(args.host, tuple(name.casefold() for name in args.allow_host), token, needs_token)
-        if needs_token:
+        keyring = Keyring(database.home_folder(os.environ)) if args.accept else None
+        rules = Rules(args.host, tuple(name.casefold() for name in args.allow_host), token, needs_token, keyring)
+        if is_reachable:
             text.warn(
                 f"{args.host} can be reached by others, and there is no TLS: whoever can listen on the way reads all of it, the token "
                 "included (put a proxy that speaks TLS in front, or an SSH tunnel)"
             )
         place = Place(options.store_path(args), source.names, price_list, zone, settings, args.show_content)
         coordinator = UpdateCoordinator(source, place.store, prices=price_list, progress=options.progress())
+        central = SqliteCentral(place.store, price_list.thresholds) if args.accept else None
 
         def tell() -> None:
             print(f"tokentail: {address}{f'#token={word}' if word else ''}", file=sys.stderr)
@@ -72,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
                 webbrowser.open(f"{address}{f'#token={word}' if word else ''}")
 
         with contextlib.closing(coordinator), options.watching_budgets(args, price_list):
-            return serve(place, coordinator, rules, listening, on_ready=tell)
+            return serve(place, coordinator, rules, listening, on_ready=tell, central=central)
 
 
 def _token(args: argparse.Namespace, *, is_wanted: bool) -> tuple[str, Token | None]:

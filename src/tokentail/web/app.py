@@ -18,13 +18,15 @@ from starlette.routing import Route as Path_
 from starlette.types import ASGIApp, Scope
 
 from tokentail.errors import TokentailError
+from tokentail.fleet.hub_tokens import VIEWER, cookie_of
 from tokentail.web import metrics
 from tokentail.web.answers import Answers, Missing
 from tokentail.web.contract import API, ROUTES, Asked, Invalid, Route, asked
 from tokentail.web.gate import Gate, Rules
-from tokentail.web.live import MOST_LISTENERS, Hub
+from tokentail.web.live import MOST_LISTENERS, Broadcast
 from tokentail.web.problems import problem
-from tokentail.web.tokens import COOKIE, cookie_of
+from tokentail.web.taking import LOGS, RECONCILE, Taking
+from tokentail.web.tokens import COOKIE
 
 STATIC = Path(__file__).parent / "static"
 FRESH_S = 0.5  # an answer so old is given again: a hundred pages ask the same at once
@@ -41,10 +43,14 @@ NOT_BUILT = b"""<!doctype html>
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def application(answers: Answers, hub: Hub, rules: Rules, *, shows_content: bool, static: Path = STATIC) -> ASGIApp:
-    """All of it, behind its gate."""
-    site = Site(answers, hub, rules, shows_content=shows_content)
+def application(
+    answers: Answers, broadcast: Broadcast, rules: Rules, *, shows_content: bool, taking: Taking | None = None, static: Path = STATIC
+) -> ASGIApp:
+    """All of it, behind its gate; with `taking` what a hub takes in, too."""
+    site = Site(answers, broadcast, rules, shows_content=shows_content, taking=taking)
     routes = [Path_(route.path, site.endpoint(route), methods=[route.method]) for route in ROUTES]
+    if taking is not None:
+        routes += [Path_(path, taking.endpoint(path), methods=["POST"]) for path in (LOGS, RECONCILE)]
     files = _files(static)
     routes += [Path_(address, _file(path), methods=["GET"]) for address, path in files.items()]
     if "/" not in files:
@@ -56,8 +62,9 @@ def application(answers: Answers, hub: Hub, rules: Rules, *, shows_content: bool
 class Site:
     """The endpoints of the API."""
 
-    def __init__(self, answers: Answers, hub: Hub, rules: Rules, *, shows_content: bool) -> None:
-        self._answers, self._hub, self._rules, self._shows_content = answers, hub, rules, shows_content
+    def __init__(self, answers: Answers, broadcast: Broadcast, rules: Rules, *, shows_content: bool, taking: Taking | None = None) -> None:
+        self._answers, self._broadcast, self._rules, self._shows_content = answers, broadcast, rules, shows_content
+        self._taking = taking
         self._kept: dict[str, tuple[float, asyncio.Future[str]]] = {}
         self._tries: list[float] = []  # when a wrong token was tried
         self._open = {route.path for route in ROUTES if route.is_open}
@@ -112,8 +119,8 @@ class Site:
         return await asyncio.shield(future)
 
     async def _health(self, request: Request, question: Asked) -> Response:
-        is_well = self._hub.error is None
-        body = json.dumps({"status": "ok" if is_well else "failed", "ready": self._hub.ready.is_set()})
+        is_well = self._broadcast.error is None
+        body = json.dumps({"status": "ok" if is_well else "failed", "ready": self._broadcast.ready.is_set()})
         return Response(body, 200 if is_well else 503, {"cache-control": "no-store"}, media_type="application/json")
 
     async def _metrics(self, request: Request, question: Asked) -> Response:
@@ -121,27 +128,34 @@ class Site:
         return Response(text, headers={"cache-control": "no-store"}, media_type="text/plain; version=0.0.4")
 
     def _measured(self) -> str:
-        hub, (models, totals) = self._hub, self._answers.all_time()
+        broadcast, (models, totals) = self._broadcast, self._answers.all_time()
         return metrics.text(
             metrics.Seen(
                 models=models,
                 totals=totals,
                 limits=self._answers.found_limits(),
-                since_start=hub.since_start,
-                looks=hub.looks,
-                live=hub.live,
-                listening=hub.listening,
-                dropped=hub.dropped,
-                degraded=len(hub.degraded()),
+                since_start=broadcast.since_start,
+                looks=broadcast.looks,
+                live=broadcast.live,
+                listening=broadcast.listening,
+                dropped=broadcast.dropped,
+                degraded=len(broadcast.degraded()),
+                taken=self._taken(),
             )
         )
 
+    def _taken(self) -> metrics.Taken | None:
+        if self._taking is None:
+            return None
+        intake = self._taking.intake
+        return metrics.Taken(dict(self._taking.requests), intake.counted, intake.waiting, self._taking.foreign)
+
     async def _stream(self, request: Request, question: Asked) -> Response:
-        if self._hub.listening >= MOST_LISTENERS:
+        if self._broadcast.listening >= MOST_LISTENERS:
             return problem(503, f"{MOST_LISTENERS} streams are open; no more")
         last_id = request.headers.get("last-event-id", "") or question["last_event_id"]
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._hub.events(last_id), headers=headers, media_type="text/event-stream")
+        return StreamingResponse(self._broadcast.events(last_id), headers=headers, media_type="text/event-stream")
 
     async def _session(self, request: Request, question: Asked) -> Response:
         now = time.monotonic()
@@ -154,13 +168,20 @@ class Site:
             raise Invalid("the body is no JSON") from error
         if not (isinstance(said, dict) and said.keys() == {"token"} and isinstance(said["token"], str) and 0 < len(said["token"]) <= 200):
             raise Invalid('the body is not {"token": "..."}')
-        if self._rules.token is None or not self._rules.token.is_token(said["token"]):
+        if not self._may_read(said["token"]):
             self._tries.append(now)
             return problem(401, "that is not the token (the server shows it when it is made: `tokentail web --new-token`)")
         response = Response(status_code=204, headers={"cache-control": "no-store"})
         is_tls = request.headers.get("origin", "").startswith("https:")
         response.set_cookie(COOKIE, cookie_of(said["token"]), max_age=30 * 86_400, httponly=True, samesite="strict", secure=is_tls)
         return response
+
+    def _may_read(self, said: str) -> bool:
+        own, keyring = self._rules.token, self._rules.keyring
+        if own is not None and own.is_token(said):
+            return True
+        found = keyring.find(said) if keyring is not None else None
+        return found is not None and found.role == VIEWER
 
 
 def _fresh(request: Request, text: str, kind: str) -> Response:

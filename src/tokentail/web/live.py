@@ -72,7 +72,7 @@ class Listener:
         self.has_more.set()
 
 
-class Hub:
+class Broadcast:
     """
     Follows the logs in a thread, and hands what it finds to whoever listens, in the server's loop.
 

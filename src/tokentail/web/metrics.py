@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tokentail import __version__
+from tokentail.fleet.intake import Counted
 from tokentail.limits import Limit
 from tokentail.model import Counts, Live, Metrics, Row
 
 MOST_MODELS = 30  # with labels of their own; the cheapest ones are `other` together
 _KINDS = (("input", ("input_tokens",)), ("output", ("output_tokens",)), ("cacheRead", ("cache_read_tokens",)))
 _WRITES = ("cache_write_5m_tokens", "cache_write_1h_tokens")
+
+
+class Taken(NamedTuple):
+    """What a hub took in since it started."""
+
+    requests: Mapping[int, int]  # by the status of their answers
+    counted: Counted
+    waiting: int
+    foreign: int
 
 
 class Seen(NamedTuple):
@@ -26,6 +36,7 @@ class Seen(NamedTuple):
     listening: int
     dropped: int
     degraded: int
+    taken: Taken | None = None  # of a hub
 
 
 def text(seen: Seen) -> str:
@@ -65,6 +76,7 @@ def _lines(seen: Seen) -> Iterator[str]:
     yield from _one("tokentail_degraded", "gauge", "Guarantees that are lost at the moment.", seen.degraded)
     yield from _one("tokentail_stream_listeners", "gauge", "Streams that are open.", seen.listening)
     yield from _one("tokentail_stream_dropped_total", "counter", "Streams that were ended for being too slow.", seen.dropped)
+    yield from _intake(seen.taken) if seen.taken is not None else ()
     yield from _head("tokentail_build_info", "gauge", "The version.")
     yield f"tokentail_build_info{_labels(version=__version__)} 1"
 
@@ -79,6 +91,23 @@ def _recent(live: Live | None) -> Iterator[str]:
         if share is not None:
             yield f"tokentail_{name}{_labels(quantile='0.5')} {share.p50 / 1000!r}"
             yield f"tokentail_{name}{_labels(quantile='0.99')} {share.p99 / 1000!r}"
+
+
+def _intake(taken: Taken) -> Iterator[str]:
+    yield from _head("tokentail_hub_requests_total", "counter", "Requests with an agent's token, by the status of their answers.")
+    for status, count in sorted(taken.requests.items()):
+        yield f"tokentail_hub_requests_total{_labels(status=str(status))} {count}"
+    for name, says in (
+        ("batches", "Batches that were kept."),
+        ("records", "Records that were kept."),
+        ("news", "Records that said something new."),
+        ("commits", "Commits of them."),
+        ("failed", "Batches that could not be kept."),
+    ):
+        yield from _one(f"tokentail_hub_{name}_total", "counter", says, getattr(taken.counted, name))
+    yield from _one("tokentail_hub_commit_seconds_total", "counter", "What the commits took.", taken.counted.commits_s)
+    yield from _one("tokentail_hub_foreign_records_total", "counter", "Log records of other services, which are not kept.", taken.foreign)
+    yield from _one("tokentail_hub_waiting_records", "gauge", "Records that wait to be written.", taken.waiting)
 
 
 def _head(name: str, kind: str, says: str) -> tuple[str, str]:

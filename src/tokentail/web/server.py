@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.errors import UsageError
+from tokentail.errors import TokentailError, UsageError
+from tokentail.fleet.central import Central
+from tokentail.fleet.hub_tokens import Keyring
+from tokentail.fleet.intake import Intake
 from tokentail.reports import text
 from tokentail.web.answers import Answers, Place
 from tokentail.web.app import application
 from tokentail.web.gate import MOST_HEADER_BYTES, Rules
-from tokentail.web.live import Hub
+from tokentail.web.live import Broadcast
+from tokentail.web.taking import Taking
 
 LEAVE_WITHIN_S = 3
 BACKLOG = 512
@@ -47,16 +51,34 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(place: Place, coordinator: UpdateCoordinator, rules: Rules, listening: socket.socket, *, on_ready: Callable[[], object]) -> int:
-    """Serve until SIGINT or SIGTERM; `on_ready` is called once, when what was there is counted."""
-    return asyncio.run(_serve(place, coordinator, rules, listening, on_ready))
+def serve(
+    place: Place,
+    coordinator: UpdateCoordinator,
+    rules: Rules,
+    listening: socket.socket,
+    *,
+    on_ready: Callable[[], object],
+    central: Central | None = None,
+) -> int:
+    """
+    Serve until SIGINT or SIGTERM; `on_ready` is called once, when what was there is counted.
+
+    `central` is where a hub keeps what other machines send.
+    """
+    return asyncio.run(_serve(place, coordinator, rules, listening, on_ready, central))
 
 
 async def _serve(
-    place: Place, coordinator: UpdateCoordinator, rules: Rules, listening: socket.socket, on_ready: Callable[[], object]
+    place: Place,
+    coordinator: UpdateCoordinator,
+    rules: Rules,
+    listening: socket.socket,
+    on_ready: Callable[[], object],
+    central: Central | None,
 ) -> int:
-    hub = Hub(coordinator, place.prices)
-    app = application(Answers(place, hub.degraded), hub, rules, shows_content=place.shows_content)
+    broadcast = Broadcast(coordinator, place.prices)
+    taking = Taking(central, Intake(central, committed=coordinator.hear_now)) if central is not None else None
+    app = application(Answers(place, broadcast.degraded), broadcast, rules, shows_content=place.shows_content, taking=taking)
     config = uvicorn.Config(
         app,
         log_level="error",
@@ -73,37 +95,54 @@ async def _serve(
 
     def end() -> None:
         server.should_exit = True
-        hub.end_streams()
+        broadcast.end_streams()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    hub.start()
+    broadcast.start()
+    if taking is not None:
+        taking.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    telling = asyncio.create_task(_tell(hub, on_ready))
-    ending = asyncio.create_task(hub.ended.wait())
+    telling = asyncio.create_task(_tell(broadcast, rules.keyring, on_ready))
+    ending = asyncio.create_task(broadcast.ended.wait())
     await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
     end()
     await serving
     for task in (telling, ending):
         task.cancel()
-    await asyncio.to_thread(hub.stop)
-    if hub.error is not None:
-        raise hub.error
+    if taking is not None:
+        await asyncio.to_thread(taking.stop)
+    await asyncio.to_thread(broadcast.stop)
+    if rules.keyring is not None:
+        _write_uses(rules.keyring, at_once=True)
+    if broadcast.error is not None:
+        raise broadcast.error
     return 0
 
 
-async def _tell(hub: Hub, on_ready: Callable[[], object]) -> None:
-    await hub.ready.wait()
+async def _tell(broadcast: Broadcast, keyring: Keyring | None, on_ready: Callable[[], object]) -> None:
+    await broadcast.ready.wait()
     on_ready()
     told: set[str] = set()
+    stamp = keyring.stamp if keyring is not None else None
     while True:
-        for reason in hub.degraded():
+        for reason in broadcast.degraded():
             if reason not in told:
                 told.add(reason)
                 text.warn(reason)
+        if keyring is not None:
+            await asyncio.to_thread(_write_uses, keyring)
+            if keyring.stamp != stamp:
+                stamp = keyring.stamp
+                broadcast.end_streams()  # whoever may still listen comes again
         sys.stderr.flush()
         await asyncio.sleep(1.0)
+
+
+def _write_uses(keyring: Keyring, *, at_once: bool = False) -> None:
+    with contextlib.suppress(TokentailError):  # a full disk: the next minute is as good
+        keyring.write_uses(at_once=at_once)
 
 
 class _Server(uvicorn.Server):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokentail.atomic import whole_file
+from tokentail.fleet.hub_tokens import cookie_of, hash_of
 
 COOKIE = "tokentail"
 _NAME = "web.token"
@@ -23,15 +23,10 @@ class Token(NamedTuple):
     cookie: str
 
     def is_token(self, said: str) -> bool:
-        return hmac.compare_digest(self.token, _hash(said))
+        return hmac.compare_digest(self.token, hash_of(said))
 
     def is_cookie(self, said: str) -> bool:
-        return hmac.compare_digest(self.cookie, _hash(said))
-
-
-def cookie_of(token: str) -> str:
-    """What a browser keeps in the place of the token; the one does not tell the other."""
-    return hmac.new(token.encode("utf-8", "surrogatepass"), b"tokentail cookie", hashlib.sha256).hexdigest()
+        return hmac.compare_digest(self.cookie, hash_of(said))
 
 
 def read(home: Path) -> Token | None:
@@ -51,11 +46,7 @@ def make(home: Path) -> tuple[str, Token]:
         TokentailError: it cannot be kept.
     """
     token = secrets.token_urlsafe(_BYTES)
-    kept = Token(_hash(token), _hash(cookie_of(token)))
+    kept = Token(hash_of(token), hash_of(cookie_of(token)))
     with whole_file(home / _NAME, overwrite=True) as part:
         part.write_text(json.dumps(kept._asdict()) + "\n", encoding="utf-8")
     return token, kept
-
-
-def _hash(said: str) -> str:
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
