@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -19,7 +20,7 @@ from test_intake import Held, batch, nobody
 from tokentail.errors import StoreBlockedError
 from tokentail.fleet.hub_tokens import AGENT, HubToken
 from tokentail.fleet.intake import Intake
-from tokentail.web.taking import JSON, LOGS, Taking
+from tokentail.web.taking import JSON, LOGS, PROTOBUF, Refused, Taking, decoded
 
 TOKEN = HubToken("laptop", AGENT, "", "", 0)
 HEADERS = {"content-type": JSON}
@@ -108,3 +109,12 @@ async def test_bodies_on_their_way_have_room_for_so_many_bytes(is_large: bool) -
         answer = await client.post(LOGS, content=body, headers=HEADERS)
         assert answer.status_code == (503 if is_large else 200)
         assert (await slow).status_code == 408
+
+
+def test_without_its_library_protobuf_is_a_415(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which says what to install; JSON goes on."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.logs.v1.logs_service_pb2", None)  # as if it were not there
+    with pytest.raises(Refused, match=r"tokentail\[otlp\]") as refused:
+        decoded(b"", PROTOBUF)
+    assert refused.value.status == 415
+    assert len(decoded(body_of(record()), JSON).records) == 1

@@ -26,6 +26,7 @@ from tokentail.web.taking import Taking
 
 LEAVE_WITHIN_S = 3
 BACKLOG = 512
+MOST_HANDLES = 16_384  # of a hub: a thousand machines may be connected at once
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -102,6 +103,7 @@ async def _serve(
         loop.add_signal_handler(number, end)
     broadcast.start()
     if taking is not None:
+        _ask_for_handles()
         taking.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     telling = asyncio.create_task(_tell(broadcast, rules.keyring, on_ready))
@@ -138,6 +140,17 @@ async def _tell(broadcast: Broadcast, keyring: Keyring | None, on_ready: Callabl
                 broadcast.end_streams()  # whoever may still listen comes again
         sys.stderr.flush()
         await asyncio.sleep(1.0)
+
+
+def _ask_for_handles() -> None:
+    """Many systems let a program open 1 024 files and connections, unless it asks for more."""
+    import resource
+
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_HANDLES if most == resource.RLIM_INFINITY else min(MOST_HANDLES, most)
+    if few != resource.RLIM_INFINITY and few < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _write_uses(keyring: Keyring, *, at_once: bool = False) -> None:
