@@ -12,6 +12,7 @@ from benchmarks import (
     bloom,
     cold,
     corpus,
+    fleet,
     history,
     index,
     line,
@@ -52,6 +53,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "bloom": bloom.run,
     "parallel": parallel.run,
     "scale": scale.run,
+    "fleet": fleet.run,
 }
 USUAL = (
     "start",
