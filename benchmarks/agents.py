@@ -206,7 +206,7 @@ async def _live(machine: Machine, line: Line, done: Done, ends: float) -> None:
         if plan.gather_s:
             await asyncio.sleep(plan.gather_s * rng.uniform(0.5, 1.0))
         await _send_some(machine, line, done)
-        await asyncio.sleep(rng.expovariate(1 / every_s))
+        await asyncio.sleep(min(rng.expovariate(1 / every_s), max(ends - time.monotonic(), 0.0)))
     while machine.unsent:
         if not await _send_some(machine, line, done):
             await asyncio.sleep(rng.uniform(0.2, 1.0))
