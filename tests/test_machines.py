@@ -31,6 +31,8 @@ from tokentail.reports.request import Request
 from tokentail.reports.text import Style
 from tokentail.samples import Heard, Reading, keep
 from tokentail.sources import LocalFolders
+from tokentail.statusline.figures import of_store
+from tokentail.statusline.said import Said
 from tokentail.totals import Adder, add_replies
 from tokentail.usage import Question
 
@@ -140,6 +142,18 @@ def test_limits_know_this_machine_only() -> None:
         found.append(limits.limits(store.connection, PRICES, AT_MS + 2 * HOUR_MS))
     assert found[0] == found[1]
     assert len(found[0]) >= 2
+
+
+def test_the_status_line_is_of_this_machine() -> None:
+    """Today and the last hour are what this machine used."""
+    store = store_of(record("msg_1", at_ms=AT_MS))
+    found = []
+    for sent in ((), [record("msg_2", at_ms=AT_MS, owner=ANNA)]):
+        store.take(sent)
+        found.append(of_store(store.connection, PRICES, Said(session="s1"), UTC_ZONE, AT_MS + 1000, rounding="hour", wanted=()))
+    assert found[0] == found[1]
+    assert found[0].today is not None
+    assert (found[0].today.replies, found[0].last_hour) == (1, found[0].today)
 
 
 # Where replies stand
