@@ -176,6 +176,8 @@ export interface Budget {
   readonly period: string;
   readonly projects: readonly string[];
   readonly models: readonly string[];
+  readonly hosts: readonly string[];
+  readonly users: readonly string[];
   readonly share: number | null;
   readonly crossed: boolean;
 }
