@@ -101,7 +101,7 @@ def test_an_explanation_is_harmless(names: tuple[str, ...], priced: bool) -> Non
                     assert json.loads(document)["kind"] in ("reply", "session", "day")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(NAMES, NAMES)
 @example(WORST, WORST)
 @example("=1+1", "@x")

@@ -504,6 +504,7 @@ def test_machines_appear_when_they_send(tmp_path: Path, open_page: Open) -> None
         expect(page.get_by_role("dialog")).to_contain_text("ci-1 of anna")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 def test_names_of_machines_do_no_harm(width: int, tmp_path: Path, open_page: Open) -> None:
     """They are shown and not run, nothing lies beyond the edge, and axe finds nothing serious."""
