@@ -131,7 +131,9 @@ def record(
 _USAGE = usage()
 
 OWNERS: st.SearchStrategy[Owner] = st.builds(
-    Owner, st.booleans(), st.booleans(), st.sampled_from(["s1", "s2"]), st.sampled_from(["-a", "-b"]), st.sampled_from(["", "a1"])
+    Owner,
+    *(st.booleans(), st.booleans(), st.sampled_from(["s1", "s2"]), st.sampled_from(["-a", "-b"]), st.sampled_from(["", "a1"])),
+    *(st.sampled_from(["", "anna"]), st.sampled_from(["", "ci-1", "ci-2"])),
 )
 TIMES = st.sampled_from([0, AT_MS, AT_MS + 1, AT_MS - AT_MS % QUARTER_MS, AT_MS + QUARTER_MS])
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from builders import coordinator, line, usage, write_logs
+from builders import coordinator, line, record, usage, write_logs
 from tokentail import prices, queries
-from tokentail.model import LogsRead, Reply, Report
+from tokentail.model import LogsRead, Owner, Record, Reply, Report
 from tokentail.reports.as_chart import report_chart
 from tokentail.reports.as_csv import report_csv
 from tokentail.reports.as_json import report_json
@@ -94,9 +94,9 @@ def sample(report: str, stored: Sample, malformed_lines: int, **asked: Any) -> R
 
 
 @contextlib.contextmanager
-def sample_store() -> Iterator[tuple[Sample, int]]:
+def sample_store(taken: Sequence[Record] = ()) -> Iterator[tuple[Sample, int]]:
     """
-    The sample's store, and how many lines of its logs could not be read.
+    The sample's store with what other machines sent, and how many lines of its logs could not be read.
 
     Since it was filled a log was deleted, and one was written anew without its reply m3; both stay counted.
     """
@@ -108,13 +108,43 @@ def sample_store() -> Iterator[tuple[Sample, int]]:
         (main.with_suffix("") / "subagents" / "agent-a77e.jsonl").unlink()
         main.write_bytes(b"".join(each for each in main.read_bytes().splitlines(keepends=True) if b'"m3"' not in each))
         looking.check_for_updates()
+        if taken:
+            looking.change_store(lambda store: store.take(taken))
         with contextlib.closing(looking):
             yield Sample(looking.db), queries.malformed_lines(looking.db)
 
 
+def sent() -> list[Record]:
+    """What two machines of Anna's and one whose names are hostile have sent, one reply of it twice."""
+    laptop = Owner(False, False, "9b1e66d0-laptop", "-home-anna-harbor-api", "", "anna", "anna-laptop")
+    runner = Owner(False, False, "77c0ffee-runner", "-builds-harbor-api", "", "anna", "ci-7")
+    evil = Owner(False, False, "e0e0e0e0-evil", "-x", "", "=cmd\x1b[31m", "\u202eevil\x07\n+1")
+    at_ms = round(datetime(2026, 10, 1, 9, 0, tzinfo=UTC).timestamp() * 1000)
+    return [
+        *(record(f"l{n}", at_ms=at_ms + n * 60_000, usage=usage(1_000 + n), owner=laptop) for n in range(5)),
+        *(record(f"r{n}", at_ms=at_ms + n * 3_600_000, usage=usage(700), owner=runner, model=HAIKU) for n in range(3)),
+        record("l4", at_ms=at_ms + 240_000, usage=usage(2_222), owner=runner),
+        record("e1", at_ms=at_ms + 120_000, usage=usage(9_999), stopped=False, owner=evil),
+    ]
+
+
+def fleet_outputs() -> Mapping[str, str]:
+    """The same, where other machines send to the one of the sample."""
+    shown: dict[str, str] = {}
+    with sample_store(sent()) as (stored, malformed):
+        for name in ("daily", "sessions", "hosts", "users"):
+            for width in (80, 160):
+                plain = sample(name, stored, malformed, provenance=name != "sessions" and width == 80)
+                shown[f"fleet-{name}-{width}.txt"] = report_table(plain, width=width, style=PLAIN)
+            shown |= {f"fleet-{name}.json": report_json(plain) + "\n", f"fleet-{name}.csv": report_csv(plain)}
+        anna = sample("daily", stored, malformed, users=("ann?",), hosts=("CI-*",))
+        shown["fleet-runner.json"] = report_json(anna) + "\n"
+    return shown
+
+
 def outputs() -> Mapping[str, str]:
     """Every stored output by its name."""
-    shown: dict[str, str] = {}
+    shown = dict(fleet_outputs())
     with sample_store() as (stored, malformed):
         for name in KINDS:
             plain = sample(name, stored, malformed)

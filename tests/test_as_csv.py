@@ -81,7 +81,9 @@ def test_parts_have_columns_where_they_are_asked_for() -> None:
     report = counted(Request("sessions", BERLIN, agents=True, provenance=True, not_final=True), *lines)
     session, agent = read(report, agents=True)
     parts = [
-        f"provenance_{where}_{count}" for where in ("on_disk", "deleted", "rewritten") for count in ("replies", "total_tokens", "cost_usd")
+        f"provenance_{where}_{count}"
+        for where in ("on_disk", "deleted", "rewritten", "elsewhere")
+        for count in ("replies", "total_tokens", "cost_usd")
     ]
     parts += [f"not_final_{count}" for count in ("total_tokens", "cost_usd", "cost_share")]
     assert [name for name in session if name.startswith(("provenance", "not_final"))] == [*parts, "not_final_replies"]

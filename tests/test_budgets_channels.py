@@ -56,6 +56,8 @@ def test_a_webhook_gets_all_there_is_to_know() -> None:
         "period_end": "2026-10-03T00:00:00Z",
         "projects": ["-home-*"],
         "models": [],
+        "hosts": [],
+        "users": [],
         "crossed_at": "2026-10-02T12:00:00.000Z",
         "message": "budget a day: 0.03 of 0.02 USD in 2026-10-02",
     }

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgeting import MINUTE_MS, NOW_MS, UTC, measured, used
-from builders import MODEL, SPREAD, replies_in, store_of
+from builders import MODEL, OWNER, SPREAD, replies_in, store_of
 from test_build import CONTEXT
 from tokentail import prices, samples
 from tokentail.budgets.measuring import LEAST_REPLIES, Standing, standings
 from tokentail.config import Alias, Blocks, Budget, Config, Projects
 from tokentail.limits.now import limit
 from tokentail.model import Record
+from tokentail.periods import utc_text
 from tokentail.reports.build import build
 from tokentail.reports.data import Stored
 from tokentail.reports.request import Request
@@ -120,6 +121,22 @@ def test_a_budget_may_be_of_some_projects_and_models() -> None:
     said = Config(projects=Projects(aliases=(Alias("-home-dev-shop", "The shop"),)))
     assert standing(Budget("b", "tokens", "1", projects=("the shop",)), *lines, said=said).value == 2000
     assert standing(Budget("b", "tokens", "1", projects=("the shop",), models=("*opus*",)), *lines, said=said).value == 1000
+
+
+def test_a_budget_may_be_of_some_machines_and_people() -> None:
+    """Where others send to this one; the five-hour window of one person is the one that their replies opened."""
+    anna = OWNER._replace(user="anna", host="ci-1")
+    lines = [used(1, 200), used(2, 30)._replace(owner=anna), used(3, 20)._replace(owner=anna)]
+    for budget, value, start in (
+        (Budget("b", "tokens", "1", hosts=("this",)), 1000, "2026-10-02T00:00:00Z"),
+        (Budget("b", "tokens", "1", users=("ANN*",)), 2000, "2026-10-02T00:00:00Z"),
+        (Budget("b", "tokens", "1", period="block"), 3000, "2026-10-02T08:00:00Z"),
+        (Budget("b", "tokens", "1", period="block", users=("anna",)), 2000, "2026-10-02T11:00:00Z"),
+        (Budget("b", "tokens", "1", period="block", hosts=("this",)), 1000, "2026-10-02T08:00:00Z"),
+    ):
+        found = standing(budget, *lines)
+        assert (found.value, utc_text(found.start_ms)) == (value, start)
+    assert standing(Budget("b", "tokens", "1", users=("bert",)), *lines).hints == ("no user is called 'bert'",)
 
 
 def test_a_name_that_means_nothing_is_told() -> None:

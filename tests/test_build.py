@@ -41,6 +41,14 @@ FILTERS: dict[tuple[str, ...], set[str]] = {
     ("-A",): {"-a"},
     ("x",): set(),
 }
+HOSTS: dict[tuple[str, ...], set[str]] = {  # likewise
+    (): {"", "ci-1", "ci-2"},
+    ("this",): {""},
+    ("CI-?",): {"ci-1", "ci-2"},
+    ("ci-2", "This", "nobody"): {"", "ci-2"},
+    ("*",): {"", "ci-1", "ci-2"},
+}
+USERS: dict[tuple[str, ...], set[str]] = {(): {"", "anna"}, ("anna",): {"anna"}, ("",): {""}, ("bert",): set()}
 MODELS = st.sampled_from([(), (MODEL,), ("*haiku*",), ("claude-OPUS-5", "claude-zeta-?")])
 NOW_MS = AUTUMN + 9 * DAY_MS
 CONTEXT = Context(PRICES, NOW_MS)
@@ -79,6 +87,8 @@ def requests(name: str | None = None) -> st.SearchStrategy[Request]:
         estimate=st.just(False),
         limit=st.none(),
         subagents=st.sampled_from([None, True, False]),
+        hosts=st.sampled_from(sorted(HOSTS)),
+        users=st.sampled_from(sorted(USERS)),
     )
 
 
@@ -114,7 +124,8 @@ def test_all_reports_have_one_total(lines: list[Record], request: Request) -> No
 def _is_chosen(request: Request, at_ms: int, owner: Owner) -> bool:
     day = periods.day_of(at_ms, request.zone)
     is_in = (request.since is None or day >= request.since) and (request.until is None or day <= request.until)
-    return is_in and owner.project in FILTERS[request.projects] and request.subagents in (None, owner.subagent)
+    is_of = owner.host in HOSTS[request.hosts] and owner.user in USERS[request.users]
+    return is_in and is_of and owner.project in FILTERS[request.projects] and request.subagents in (None, owner.subagent)
 
 
 # Periods
@@ -124,7 +135,7 @@ def _is_chosen(request: Request, at_ms: int, owner: Owner) -> bool:
 @given(SPREAD, requests(), st.sampled_from(["daily", "weekly", "monthly"]))
 def test_a_period_holds_the_replies_of_its_days(lines: list[Record], request: Request, name: str) -> None:
     """Each reply is in the row of its local day, that day's week or its month, in every zone, also where clocks change."""
-    request = request._replace(report=name, since=None, until=None, projects=(), models=(), subagents=None)
+    request = request._replace(report=name, since=None, until=None, projects=(), models=(), subagents=None, hosts=(), users=())
     expected: defaultdict[str, int] = defaultdict(int)
     for reply in replies_of(lines).values():
         day = periods.day_of(reply.at_ms, request.zone)

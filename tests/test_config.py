@@ -541,6 +541,7 @@ BUDGETS = st.builds(
     st.sampled_from(config.BUDGET_PERIODS),
     st.lists(texts(20).filter(lambda text: "\0" not in text), max_size=2).map(tuple),
     st.lists(st.just("*opus*"), max_size=1).map(tuple),
+    *(st.lists(st.sampled_from(["this", "ci-*"]), max_size=2).map(tuple),) * 2,
     *WAYS,
 ) | st.builds(
     Budget,
@@ -548,8 +549,7 @@ BUDGETS = st.builds(
     st.just("limit"),
     st.integers(0, 100).map(str),
     st.sampled_from(config.LIMIT_PERIODS),
-    st.just(()),
-    st.just(()),
+    *(st.just(()),) * 4,
     *WAYS,
 )
 CONFIGS = st.builds(

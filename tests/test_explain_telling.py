@@ -246,7 +246,7 @@ def test_parts_are_told_apart(made: Logs) -> None:
     (made.folder / FORK).unlink()
     made.engine.check_for_updates()
     story = telling.of_days(made.engine.db, date(2026, 10, 1), date(2026, 10, 2), made.context())
-    assert [part.replies for part in story.provenance] == [2, 1, 0]
+    assert [part.replies for part in story.provenance] == [2, 1, 0, 0]
     assert story.not_final.replies == 1
 
 

@@ -258,7 +258,7 @@ def test_a_look_tells_exactly_what_would_go() -> None:
     log.append(3, record("msg_4", owner=Owner(False, True, "s1", "-c", "a1")))
     store.restate([life._replace(state="missing") for life in store.lives() if life.id == 1])
     taken = forget.preview(db, Choice(session="s1"))
-    assert taken[:-1] == (3, 1, ["-c", "-home-dev-app"], AT_MS, AT_MS + DAY_MS, 1, 5)
+    assert taken[:-2] == (3, 1, ["-c", "-home-dev-app"], AT_MS, AT_MS + DAY_MS, 1, 5)
     assert [(cell.at_ms % DAY_MS, cell.model, cell.tokens.input, cell.replies, cell.not_final) for cell in sorted(taken.cells)] == [
         (0, MODEL, 8, 2, 0),
         (0, "claude-haiku-4-5", 50, 0, 0),
@@ -267,6 +267,7 @@ def test_a_look_tells_exactly_what_would_go() -> None:
     log.append(4, record("msg_1", request_id=""))  # one line of one record is enough
     assert forget.preview(db, Choice(session="s1")).in_logs == 2
     assert forget.preview(db, Choice(session="s9"))[:5] == (0, 0, [], 0, 0)
+    assert taken.machines == [("", "")]
 
 
 def test_names_that_nothing_refers_to_go() -> None:

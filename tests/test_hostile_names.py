@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import tempfile
 import unicodedata
@@ -15,9 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from budgeting import NOW_MS, measured, used
-from builders import line
+from builders import line, record
 from explaining import logs
-from tokentail import queries, samples
+from logs import PRICES
+from tokentail import forget, queries, samples
 from tokentail.budgets import showing
 from tokentail.budgets.channels import Channels, Told
 from tokentail.cli import main
@@ -25,6 +28,15 @@ from tokentail.config import Budget, Config
 from tokentail.explain import telling
 from tokentail.explain.as_json import story_json
 from tokentail.explain.as_text import story_text
+from tokentail.feed import Lines
+from tokentail.model import Owner, ReplyChange
+from tokentail.reports.as_chart import report_chart
+from tokentail.reports.as_csv import report_csv
+from tokentail.reports.as_json import report_json
+from tokentail.reports.as_table import report_table
+from tokentail.reports.build import build
+from tokentail.reports.data import Stored
+from tokentail.reports.request import Context, Request
 from tokentail.reports.text import Style
 from tokentail.samples import Heard
 
@@ -87,6 +99,38 @@ def test_an_explanation_is_harmless(names: tuple[str, ...], priced: bool) -> Non
                     assert document.isascii()
                     assert acted_on(document) == set()
                     assert json.loads(document)["kind"] in ("reply", "session", "day")
+
+
+@settings(deadline=None, max_examples=25)
+@given(NAMES, NAMES)
+@example(WORST, WORST)
+@example("=1+1", "@x")
+def test_machines_and_people_are_harmless(host: str, user: str) -> None:
+    """In every report that names them, as a table, a chart, CSV and JSON, in the feed, in an explanation, and before they are forgotten."""
+    host, user = (name.replace("\0", "") or "x" for name in (host, user))  # which nobody can send
+    with tempfile.TemporaryDirectory() as home, logs(Path(home), {"-home-dev-app/s1.jsonl": line("msg_own")}) as made:
+        owner = Owner(False, False, "s9", "-x", "", user, host)
+        made.engine.change_store(lambda store: store.take([record("msg_1", owner=owner), record("msg_2", owner=owner)]))
+        db, context = made.engine.db, Context(PRICES, NOW_MS)
+        for name in ("sessions", "hosts", "users"):
+            report = build(Request(name, UTC, provenance=True), Stored(db, PRICES), context)
+            table = report_table(report, width=200, style=Style(False))
+            for shown in (table, report_chart(report, width=80, style=Style(False)), report_json(report)):
+                assert acted_on(shown) == set()
+            assert len(table.split("\n\n")[0].splitlines()) <= 2 + 3
+            for row in csv.reader(io.StringIO(report_csv(report))):
+                assert not any(each.startswith(("=", "+", "-", "@")) for each in row)
+                assert acted_on("".join(row).replace("\t", "")) == set()
+        (reply,) = queries.replies_by_key(db, ["msg_1"])
+        lines = Lines(made.engine, PRICES, UTC, {})
+        for shown in (lines.text(ReplyChange(0, "new", "msg_1", reply)), lines.json(ReplyChange(0, "new", "msg_1", reply))):
+            assert acted_on(shown) == set()
+            assert len(shown.splitlines()) == 1
+        for story in (telling.of_reply(db, "msg_1", made.context()), telling.of_session(db, "s9", made.context())):
+            shown = story_text(story, zone=UTC, width=80, style=Style(False))
+            assert acted_on(shown) == set()
+            assert json.loads(story_json(story))
+        assert forget.preview(db, forget.Choice(hosts={host}, users={user})).replies == 2
 
 
 @settings(deadline=None, max_examples=100)

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "tokentail"
 ROWS = (
     ("model", "errors", "digest", "spelling"),
     ("periods", "merge", "projects", "atomic", "addresses", "private"),
-    ("sources", "formats", "prices", "database", "lateness", "interned", "summaries", "config", "forgotten", "samples"),
+    ("sources", "formats", "prices", "database", "lateness", "interned", "summaries", "config", "forgotten", "samples", "machines"),
     ("ledger", "salvage", "provenance", "leader", "sighted", "outbox"),
     ("forget", "passes", "originals", "time_index"),
     ("tracker", "parser", "watcher", "store", "queries", "usage", "census", "recount", "totals"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, Page, expect
 
 from browsing import ROOT, STATIC, ZONE, Served, browser, chromium, reply, served
+from builders import coordinator, record
+from tokentail.model import Owner
 
 DAY = timedelta(days=1)
 HOSTILE = "<img src=x onerror=hacked=1>"
@@ -411,12 +414,14 @@ def test_axe_finds_nothing_serious(scheme: str, where: str, server: Served, open
     expect(rows(page).first).to_be_visible()
     if where:
         expect(page.get_by_role("dialog")).to_contain_text("s2" if "session" in where else "R7")
+    assert axe(page) == []
+
+
+def axe(page: Page) -> list[tuple[str, list[str]]]:
+    """What is serious, and where."""
     page.evaluate((ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run().then(({violations}) => violations)")
-    serious = [
-        (each["id"], [node["html"][:200] for node in each["nodes"]][:3]) for each in found if each["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]][:3]) for each in found if each["impact"] in ("serious", "critical")]
 
 
 # What must do no harm
@@ -469,3 +474,55 @@ def test_the_token_is_exchanged_and_forgotten(tmp_path: Path, open_page: Open) -
         stranger.get_by_role("button", name="Go on").click()
         stranger.get_by_role("dialog").get_by_role("button", name="Show the original lines").click()
         expect(stranger.locator("pre")).to_contain_text("what was said")
+
+
+# Many machines
+
+
+def test_machines_appear_when_they_send(tmp_path: Path, open_page: Open) -> None:
+    """No panel and no filter for one machine; as soon as another one has sent something both are there, and choose in every view."""
+    with served(tmp_path) as server:
+        server.write(reply("own", 70, ago=timedelta(minutes=3)))
+        page = open_page(server.address, may_fail=True)
+        expect(rows(page)).to_have_count(1)
+        expect(view(page, "machines")).to_have_count(0)
+        expect(page.get_by_role("combobox", name="host")).to_have_count(0)
+        sent(server, "ci-1", "anna")
+        panel = view(page, "machines")
+        expect(panel.get_by_role("row", name="ci-1")).to_be_visible(timeout=15_000)
+        expect(panel.locator("tbody tr")).to_have_text([re.compile(each) for each in ("ci-1", "this machine", "anna", "this machine")])
+        panel.get_by_role("button", name="anna").click()
+        expect(rows(page)).to_have_count(2)
+        expect(view(page, "today")).to_contain_text("2 replies")
+        expect(view(page, "sessions").locator("tbody tr")).to_have_text(re.compile("anna"))
+        assert query(page) == "user=anna"
+        page.get_by_role("combobox", name="user").select_option("this")
+        expect(rows(page)).to_have_count(1)
+        assert query(page) == "user=this"
+        page.goto(f"{server.address}?reply=ci-1")
+        expect(page.get_by_role("dialog")).to_contain_text("It came from another machine, and its log is there.")
+        expect(page.get_by_role("dialog")).to_contain_text("ci-1 of anna")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1440])
+def test_names_of_machines_do_no_harm(width: int, tmp_path: Path, open_page: Open) -> None:
+    """They are shown and not run, nothing lies beyond the edge, and axe finds nothing serious."""
+    with served(tmp_path) as server:
+        server.write(reply("own", 70, ago=timedelta(minutes=3)))
+        for number in range(3):
+            sent(server, f"{HOSTILE}{number}", "x" * 200)
+        page = open_page(server.address, may_fail=True, width=width, bypass_csp=True)
+        expect(view(page, "machines").locator("tbody tr").nth(4)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert page.evaluate("window.hacked") is None
+        assert axe(page) == []
+
+
+def sent(server: Served, host: str, user: str) -> None:
+    """Two replies of another machine come into the store."""
+    at_ms = round(datetime.now(ZONE).timestamp() * 1000)
+    owner = Owner(False, False, f"of {host}", "-srv-app", "", user, host)
+    records = [record(key, at_ms=at_ms - 60_000, owner=owner) for key in (host, f"{host}/2")]
+    with closing(coordinator(server.logs, server.store)) as engine:
+        engine.change_store(lambda store: store.take(records))

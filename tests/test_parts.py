@@ -74,7 +74,7 @@ def test_a_part_of_what_has_no_price_has_no_cost() -> None:
     zeta = next(row for row in report.rows if row.key == "claude-zeta-9")
     assert zeta.provenance is not None
     assert zeta.not_final is not None
-    assert [part.cost_usd for part in zeta.provenance] == [0, None, 0]
+    assert [part.cost_usd for part in zeta.provenance] == [0, None, 0, 0]
     assert cost_share(zeta.not_final, zeta.counts) is None
     assert cost_share(Counts(), zeta.counts) is None
     assert cost_share(Counts(), Counts()) is None
@@ -135,8 +135,8 @@ def test_logs_that_were_deleted_and_rewritten(home: Path, capsys: pytest.Capture
     assert main(["projects", "--order=name", "--provenance", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     replies = [[part["replies"] for part in each["provenance"].values()] for each in (*document["rows"], document["totals"])]
-    assert replies == [[1, 1, 0], [1, 0, 1], [2, 1, 1]]
-    assert list(document["totals"]["provenance"]) == ["on_disk", "deleted", "rewritten"]
+    assert replies == [[1, 1, 0, 0], [1, 0, 1, 0], [2, 1, 1, 0]]
+    assert list(document["totals"]["provenance"]) == ["on_disk", "deleted", "rewritten", "elsewhere"]
     assert document["totals"]["provenance"]["rewritten"]["total_tokens"] == 2311
 
 

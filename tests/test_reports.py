@@ -144,6 +144,8 @@ def test_feed_line() -> None:
         "project": "-home-dev-app",
         "agent": "",
         "model": "claude-opus-5",
+        "host": "",
+        "user": "",
         "input_tokens": 14,
         "output_tokens": 315,
         "cache_write_5m_tokens": 0,

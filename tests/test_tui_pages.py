@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import MODEL, usage
-from desk import LOG, Desk, desk, reply
+from builders import MODEL, coordinator, record, usage
+from desk import LOG, NOON, Desk, desk, reply
+from tokentail.model import Owner
 from tokentail.tui.days import Calendar, levels
 from tokentail.tui.memory import Memory
 from tokentail.tui.reader import Reader
@@ -165,6 +166,32 @@ async def test_from_a_model_to_its_sessions(tmp_path: Path) -> None:
         await at_desk.press("enter")
         await at_desk.until(lambda: "sessions · all time · 1" in at_desk.text)
         assert column(at_desk, "app web api") == ["api"]
+
+
+async def test_machines_have_tabs_once_they_send(tmp_path: Path) -> None:
+    """The tabs of hosts and users come with the first reply of another machine; both lead down to a reply whose log is there."""
+    async with office(tmp_path) as at_desk:
+        assert "8 Hosts" not in at_desk.lines[1]
+        await at_desk.press("8")
+        assert "requests" in at_desk.text
+        owner = Owner(False, False, "s9", "-srv-app", "", "anna\x1b[31m", "ci-1")
+        with closing(coordinator(at_desk.logs, tmp_path / "store.db")) as other:
+            other.change_store(lambda store: store.take([record("m_sent", at_ms=round(NOON.timestamp() * 1000) - 30_000, owner=owner)]))
+        await at_desk.until(lambda: "8 Hosts  9 Users" in at_desk.lines[1])
+        await at_desk.press("8")
+        await at_desk.until(lambda: "hosts · all time · 2 · by cost" in at_desk.text)
+        assert column(at_desk, "ci-1 (this") == ["(this", "ci-1"]
+        await at_desk.press("9")
+        await at_desk.until(lambda: "users · all time · 2 · by cost" in at_desk.text)
+        await at_desk.press("down", "enter")
+        await at_desk.until(lambda: "sessions · all time · 1" in at_desk.text)
+        await at_desk.press("enter")
+        await at_desk.until(lambda: "replies · 1" in at_desk.text)
+        await at_desk.press("enter")
+        await at_desk.until(lambda: "it came from the machine ci-1 of anna" in at_desk.text)
+        await at_desk.press("o", "right")
+        await at_desk.until(lambda: "another machine sent it" in at_desk.text)
+        assert "\x1b" not in at_desk.text
 
 
 async def test_sum_of_a_session_and_of_a_day_is_explained(tmp_path: Path) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builders import line, write_logs
+from builders import coordinator, line, record, write_logs
 from serving import Served, serving
+from tokentail.model import Owner
 from tokentail.reports.build import KINDS
 from tokentail.web.contract import ROUTES
 
@@ -85,6 +87,38 @@ def test_a_report_is_that_of_the_command(served: Served, name: str, params: dict
     for row in (*said["rows"], *answer["rows"]):
         row.pop("pace", None)  # of the moment
     assert without_moment(answer) == without_moment(said)
+
+
+def test_a_choice_of_machines_is_that_of_the_commands(tmp_path: Path) -> None:
+    """In every report, in the overview, minutes, sessions and replies; and a session is found by the names of its machine and person."""
+    with serving(logged(tmp_path)) as served:
+        owner = Owner(False, False, "s9", "-home-dev-0", "", "anna", "ci-1")
+        at_ms = round(NOW.timestamp() * 1000) - 1
+        (store,) = (tmp_path / "home").rglob("*.db")
+        with closing(coordinator(tmp_path / "logs", store)) as engine:
+            engine.change_store(lambda store: store.take([record(f"msg_{n}", at_ms=at_ms, owner=owner) for n in range(3)]))
+        for params, words, names in (
+            ({"host": "this"}, ("--host", "this"), ("hosts",)),
+            ({"host": ["ci-*", "x"], "user": "ANNA"}, ("--host", "ci-*", "--host", "x", "--user", "ANNA"), sorted(KINDS)),
+            ({"user": "nobody"}, ("--user", "nobody"), ("daily",)),
+        ):
+            for name in names:
+                said, answer = json.loads(served.run(name, "--json", *words)), served.get(f"reports/{name}", **params)
+                for row in (*said["rows"], *answer["rows"]):
+                    row.pop("pace", None)  # of the moment
+                assert without_moment(answer) == without_moment(said)
+            replies = answer["totals"]["replies"]
+            assert sum(row["replies"] for row in served.get("sessions", **params)["rows"]) == replies
+            assert len(served.get("replies", limit=500, **params)["replies"]) == replies
+            hers = 3 if params.get("user") == "ANNA" else 0
+            if "user" in params:
+                assert served.get("overview", **params)["today"]["replies"] == hers
+                assert (served.get("overview", **params)["window"] or {"replies": 0})["replies"] == hers
+                minutes = served.get("minutes", **params)["buckets"]
+                assert sum(each["output_tokens"] for each in minutes) == 10 * hers
+        for search in ("anna", "ci-1"):
+            assert [row["session"] for row in served.get("sessions", search=search)["rows"]] == ["s9"]
+        assert served.get("status")["counted"]["other_hosts"] == 1
 
 
 def test_other_answers_are_those_of_the_commands(served: Served) -> None:

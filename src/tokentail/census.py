@@ -9,12 +9,15 @@ from typing import NamedTuple
 from tokentail.model import Metrics, Recent, Share
 from tokentail.summaries import BY_DAY
 
+_NOBODY = "(SELECT id FROM names WHERE name = '')"
+_IS_OTHER = f"(user NOT IN {_NOBODY} OR host NOT IN {_NOBODY})"
 _COUNTED = f"""
 WITH owned AS MATERIALIZED (
     SELECT owner, sum(replies) AS replies, min(first_ms) AS first_ms, max(last_ms) AS last_ms FROM {BY_DAY} GROUP BY owner
 )
 SELECT ifnull(sum(replies), 0), min(first_ms), max(last_ms), count(DISTINCT session), count(DISTINCT project),
-    (SELECT count(*) FROM forgotten)
+    (SELECT count(*) FROM forgotten),
+    ifnull(sum(replies) FILTER (WHERE {_IS_OTHER}), 0), count(DISTINCT host) FILTER (WHERE {_IS_OTHER})
 FROM owned JOIN owners ON owners.id = owner"""
 
 
@@ -37,6 +40,8 @@ class Counted(NamedTuple):
     sessions: int
     projects: int
     forgotten: int  # groups of records that a person had purged
+    of_others: int = 0  # replies of other machines
+    hosts: int = 0  # how many machines those are
 
 
 class Look(NamedTuple):

@@ -7,12 +7,12 @@ import gc
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 
-from tokentail import periods, queries
+from tokentail import machines, periods, queries
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.model import Problem, ReplyChange
+from tokentail.model import Owner, Problem, ReplyChange
 from tokentail.prices import PriceList
 from tokentail.projects import Projects
 from tokentail.reports import text
@@ -65,6 +65,25 @@ def run(
     return 1 if any(isinstance(one, Problem) for one in told) else 0
 
 
+def of_machines(write: Callable[[ReplyChange], None], *, hosts: Sequence[str], users: Sequence[str]) -> Callable[[ReplyChange], None]:
+    """
+    `write` for changes of replies of these machines only; without a name for all.
+
+    A reply that is gone belongs to nobody any more, so all of those are written.
+    """
+
+    def chosen(change: ReplyChange) -> None:
+        owner = None if change.reply is None else change.reply.owner
+        if owner is None or (_is_meant(owner.host, hosts) and _is_meant(owner.user, users)):
+            write(change)
+
+    return chosen if hosts or users else write
+
+
+def _is_meant(name: str, asked: Sequence[str]) -> bool:
+    return not asked or machines.is_meant(name, asked)
+
+
 class Lines:
     """Changes as lines of text."""
 
@@ -92,4 +111,9 @@ class Lines:
         used = f"in {text.short(reply.tokens.prompt):>6}  out {text.short(reply.tokens.output):>6}"
         at = periods.at(reply.at_ms, self._zone).strftime("%Y-%m-%d %H:%M:%S")
         project, model = (text.safe(name) for name in (self._projects.name(reply.owner.project), reply.model))
-        return f"{at}  {change.event:9}  {project:20}  {model:26}  {used}  $ {text.cost(counts, places=4)}"
+        return f"{at}  {change.event:9}  {project:20}  {model:26}  {used}  $ {text.cost(counts, places=4)}{_whose(reply.owner)}"
+
+
+def _whose(owner: Owner) -> str:
+    """Of a reply of another machine that one's name, and the person's."""
+    return "".join(f"  {text.safe(name)}" for name in (owner.host, owner.user) if name)

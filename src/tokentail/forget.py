@@ -58,6 +58,8 @@ class Choice(NamedTuple):
     start_ms: int | None = None
     end_ms: int | None = None  # exclusive
     last_id: int | None = None  # what arrived after that reply stays
+    hosts: Collection[str] | None = None  # whose machines' replies; "" is this one
+    users: Collection[str] | None = None
 
 
 class Taken(NamedTuple):
@@ -71,6 +73,7 @@ class Taken(NamedTuple):
     in_logs: int  # replies that still have a line in a log on disk
     last_id: int  # of the replies in order of arrival
     cells: list[Cell]
+    machines: list[tuple[str, str]]  # (user, host)
 
 
 def preview(db: sqlite3.Connection, choice: Choice) -> Taken:
@@ -88,7 +91,12 @@ def preview(db: sqlite3.Connection, choice: Choice) -> Taken:
         Cell(day * DAY_MS, model, "", prompt_class, speed, geo, service_tier, Tokens(*sums[:5]), *sums[5:])
         for day, model, prompt_class, speed, geo, service_tier, *sums in rows
     ]
-    return Taken(replies, sessions, projects, first_ms, last_ms, _in_logs(db, where, values), last_id, cells)
+    of_machines = f"""
+        SELECT users.name, hosts.name
+        FROM (SELECT DISTINCT user, host FROM owners WHERE id IN (SELECT owner FROM replies WHERE {where}))
+        JOIN names AS users ON users.id = user JOIN names AS hosts ON hosts.id = host ORDER BY 1, 2"""
+    machines = db.execute(of_machines, values).fetchall()
+    return Taken(replies, sessions, projects, first_ms, last_ms, _in_logs(db, where, values), last_id, cells, machines)
 
 
 def sessions_like(db: sqlite3.Connection, text: str) -> list[str]:
@@ -133,6 +141,8 @@ def _conditions(choice: Choice) -> tuple[str, list[str | int]]:
     all_of_them = {
         of_owner.format("project", "IN (SELECT value FROM json_each(?))"): _json(choice.projects),
         of_owner.format("session", "= ?"): choice.session,
+        of_owner.format("host", "IN (SELECT value FROM json_each(?))"): _json(choice.hosts),
+        of_owner.format("user", "IN (SELECT value FROM json_each(?))"): _json(choice.users),
         "at_ms >= ?": choice.start_ms,
         "at_ms < ?": choice.end_ms,
         "replies.id <= ?": choice.last_id,

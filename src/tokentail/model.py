@@ -305,7 +305,7 @@ class Row(NamedTuple):
 
     key: str
     counts: Counts
-    about: SessionFacts | ProjectFacts | BlockFacts | None = None
+    about: SessionFacts | ProjectFacts | MachineFacts | BlockFacts | None = None
     models: tuple[Row, ...] = ()  # on request: its models, costliest first
     provenance: Provenance | None = None  # on request
     not_final: Counts | None = None  # on request: of the replies whose output count is not final
@@ -318,6 +318,7 @@ class Provenance(NamedTuple):
     on_disk: Counts  # in logs that are there now
     deleted: Counts  # only in files that were deleted
     rewritten: Counts  # only in lines that a rewrite removed
+    elsewhere: Counts  # in no log of this machine: another one sent it
 
 
 class Estimated(NamedTuple):
@@ -339,6 +340,8 @@ class SessionFacts(NamedTuple):
     subagents: int
     by_subagents: Counts  # what these used
     agents: tuple[Row, ...] = ()  # on request: each of them, by its id
+    host: str = ""  # the machine and the person; "" is this machine
+    user: str = ""
 
 
 class ProjectFacts(NamedTuple):
@@ -347,6 +350,13 @@ class ProjectFacts(NamedTuple):
     name: str  # as shown
     folder: str  # "" where no log names it
     slugs: tuple[str, ...]  # one, or those that were grouped
+    first_ms: int
+    last_ms: int
+
+
+class MachineFacts(NamedTuple):
+    """What a report says of a host or a user besides their counts."""
+
     first_ms: int
     last_ms: int
 

@@ -1,4 +1,4 @@
-"""The only place that knows where replies stand: on lines that are there, in files that were deleted, on lines that a rewrite removed."""
+"""The only place that knows where replies stand: on lines that are there, deleted or removed by a rewrite, or on other machines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tokentail import merge
 from tokentail.interned import unpack_numbers
 
 # Where a reply stands is the least of where its records were seen: as a digit, the number of a field of `model.Provenance`.
-ON_DISK, DELETED, REWRITTEN = b"012"
+ON_DISK, DELETED, REWRITTEN, ELSEWHERE = b"0123"
 HAS_ELSEWHERE = "elsewhere"  # the name in `meta` of a store that has taken in records of other machines, which no line here is of
-SEVERAL = ord("3")  # of an owner whose replies do not all stand alike
+SEVERAL = ord("4")  # of an owner whose replies do not all stand alike
 
-_ANY_ELSEWHERE = """
+_ANY_GONE = """
 SELECT EXISTS (SELECT 1 FROM files WHERE state != 'live' AND EXISTS (SELECT 1 FROM sightings WHERE file = files.id))"""
 _LAST_ID = "SELECT max(ifnull((SELECT max(id) FROM replies), 0), ifnull((SELECT max(id) FROM records), 0))"
 _SEEN = "SELECT records FROM sightings WHERE file IN (SELECT id FROM files WHERE state = ?)"
@@ -37,7 +37,7 @@ class Stands(NamedTuple):
 
 def stands(db: sqlite3.Connection) -> Stands | None:
     """Where each reply stands; None when all of them are on disk."""
-    if not db.execute(_ANY_ELSEWHERE).fetchone()[0]:
+    if not (db.execute(_ANY_GONE).fetchone()[0] or has_elsewhere(db)):
         return None
     replies = bytes(_of_replies(db, _of_records(db)))
     return Stands(replies, bytes(_of_owners(db, replies)))
@@ -54,8 +54,9 @@ class _Known(NamedTuple):
 
 def _of_records(db: sqlite3.Connection) -> bytearray:
     # A byte a record: sets of them would take a hundred times as much memory.
-    found = bytearray([REWRITTEN]) * (int(db.execute(_LAST_ID).fetchone()[0]) + 1)
-    for state, where in (("missing", DELETED), ("live", ON_DISK)):
+    unseen = ELSEWHERE if has_elsewhere(db) else REWRITTEN
+    found = bytearray([unseen]) * (int(db.execute(_LAST_ID).fetchone()[0]) + 1)
+    for state, where in (("rewritten", REWRITTEN), ("missing", DELETED), ("live", ON_DISK)):
         for (packed,) in db.execute(_SEEN, (state,)):
             for number in unpack_numbers(packed):
                 found[number] = where

@@ -41,6 +41,8 @@ _OF_MODELS = "+model IN (SELECT id FROM names WHERE name IN (SELECT value FROM j
 _OF_PROJECTS = """+owner IN (
     SELECT owners.id FROM owners JOIN names ON names.id = project WHERE names.name IN (SELECT value FROM json_each(?)))"""
 
+_OF_MACHINES = "+owner IN (SELECT owners.id FROM owners JOIN names ON names.id = {} WHERE name IN (SELECT value FROM json_each(?)))"
+
 _OF_SESSION = "owner IN (SELECT owners.id FROM owners JOIN names ON names.id = session WHERE names.name = ?)"
 _OF_EITHER = f"(+owner IN (SELECT value FROM json_each(?)) OR {_OF_MODELS})"
 
@@ -106,15 +108,20 @@ def replies_between(
     projects: Set[str] | None = None,
     models: Set[str] | None = None,
     not_final: bool = False,
+    users: Set[str] | None = None,
+    hosts: Set[str] | None = None,
 ) -> Iterator[Reply]:
     """
     The replies in [start_ms, end_ms), oldest first; only those of these projects, by their slugs, of these models, or not final.
+
+    And only of these users' and these hosts' machines; "" is this one.
 
     As they are when the first one is taken: until the last one is, the connection stays at that moment.
     """
     conditions = ["at_ms >= ?", "at_ms < ?", *(["NOT final"] if not_final else [])]
     values: list[object] = [start_ms, end_ms]
-    for names, condition in ((models, _OF_MODELS), (projects, _OF_PROJECTS)):
+    of_machines = ((users, _OF_MACHINES.format("user")), (hosts, _OF_MACHINES.format("host")))
+    for names, condition in ((models, _OF_MODELS), (projects, _OF_PROJECTS), *of_machines):
         if names is not None:
             conditions.append(condition)
             values.append(json.dumps(sorted(names)))

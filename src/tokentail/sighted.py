@@ -11,7 +11,7 @@ from tokentail import merge
 from tokentail.interned import name_of, pack_numbers, unpack_numbers
 from tokentail.model import LogFile, Provenance
 
-ON_DISK, DELETED, REWRITTEN = Provenance._fields
+ON_DISK, DELETED, REWRITTEN, ELSEWHERE = Provenance._fields
 _STANDS = {"live": ON_DISK, "missing": DELETED, "rewritten": REWRITTEN}
 _FILE = "SELECT path, root, relative, device, inode, size_bytes, mtime_ns, ctime_ns, state FROM files WHERE id = ?"
 _SIGHTINGS = "SELECT file, start_bytes, records, offsets FROM sightings {} ORDER BY file, start_bytes"

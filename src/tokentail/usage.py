@@ -36,14 +36,15 @@ _FROM_REPLIES = """(
         extras.input, extras.output, extras.cache_read, extras.cache_write_5m, extras.cache_write_1h, 0, 0, 0, at_ms, at_ms
     FROM pieces CROSS JOIN replies ON at_ms >= first AND at_ms < beyond CROSS JOIN extras ON extras.reply = replies.id
 )"""
+_PARTS_OF_OWNERS = ("project", "host", "user")  # that usage can be told apart by
 _STANDS_OWNER, _STANDS_REPLY = "substr(:owners, owner + 1, 1)", "substr(:replies, reply + 1, 1)"
 
 # A look-up a window, all of them in SQLite: thousands of questions from Python would take longer than the rest of the report.
 _WINDOW_STARTS = """
 WITH RECURSIVE firsts(at_ms) AS (
-    SELECT (SELECT min(at_ms) FROM replies)
+    SELECT (SELECT min(at_ms) FROM replies WHERE true{only})
     UNION ALL
-    SELECT (SELECT min(at_ms) FROM replies WHERE at_ms >= firsts.at_ms - firsts.at_ms % :rounding_ms + :length_ms)
+    SELECT (SELECT min(at_ms) FROM replies WHERE at_ms >= firsts.at_ms - firsts.at_ms % :rounding_ms + :length_ms{only})
     FROM firsts WHERE firsts.at_ms IS NOT NULL
 )
 SELECT at_ms - at_ms % :rounding_ms FROM firsts WHERE at_ms IS NOT NULL"""
@@ -65,7 +66,7 @@ class Question(NamedTuple):
     """What is to be added up."""
 
     windows: Sequence[Window]  # they do not overlap
-    by: str = ""  # apart by "owner" or by "project"; without it all owners together
+    by: str = ""  # apart by "owner", "project", "host" or "user"; without it all owners together
     projects: Set[str] | None = None  # only these, by their slugs
     models: Set[str] | None = None  # only these
     part: str = ""  # "not_final": only replies whose output count is not final; "provenance": apart by where replies stand
@@ -105,19 +106,44 @@ def models(db: sqlite3.Connection) -> set[str]:
     return {row[0] for row in db.execute(f"SELECT name FROM names WHERE id IN ({every('model')})")}
 
 
+def machines(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every (user, host) that has replies."""
+    query = """
+        SELECT users.name, hosts.name FROM (SELECT DISTINCT user, host FROM owners{})
+        JOIN names AS users ON users.id = user JOIN names AS hosts ON hosts.id = host"""
+    found = set(db.execute(query.format("")))
+    if len(found) < 2:  # as on nearly every machine: to look for a reply of each owner takes longer
+        return found
+    return set(db.execute(query.format(" WHERE EXISTS (SELECT 1 FROM replies WHERE owner = owners.id)")))
+
+
+def own_machine(db: sqlite3.Connection) -> Set[str] | None:
+    """The users and hosts of a question about this machine alone; None where the store knows no others: that is answered faster."""
+    nobody = db.execute("SELECT id FROM names WHERE name = ''").fetchone() or (0,)
+    other = db.execute("SELECT 1 FROM owners WHERE user != ?1 OR host != ?1 LIMIT 1", nobody).fetchone()
+    return None if other is None else {""}
+
+
 def by_utc_day(db: sqlite3.Connection) -> Iterator[Cell]:
     """All that was ever counted, by UTC day, model and price tier, also where tiers cost the same; in no order."""
     for day, model, prompt_class, speed, geo, service_tier, *sums in db.execute(_BY_UTC_DAY):
         yield Cell(day * DAY_MS, model, "", prompt_class, speed, geo, service_tier, Tokens(*sums[:5]), *sums[5:])
 
 
-def window_starts(db: sqlite3.Connection, length_ms: int, rounding_ms: int) -> list[int]:
+def window_starts(
+    db: sqlite3.Connection, length_ms: int, rounding_ms: int, *, users: Set[str] | None = None, hosts: Set[str] | None = None
+) -> list[int]:
     """
     Where windows of that length start, ascending: the first reply opens one, and the first one after its end the next.
 
-    A start is rounded down, to a divisor of the length.
+    A start is rounded down, to a divisor of the length. With users or hosts only their replies open one.
     """
-    return [row[0] for row in db.execute(_WINDOW_STARTS, {"length_ms": length_ms, "rounding_ms": rounding_ms})]
+    only = _only(db, Question((), users=users, hosts=hosts))
+    if only is None:
+        return []
+    # The + keeps the query on the index by time, where the first that meets it is the least.
+    query = _WINDOW_STARTS.format(only="".join(f" AND +{condition}" for condition in only))
+    return [row[0] for row in db.execute(query, {"length_ms": length_ms, "rounding_ms": rounding_ms})]
 
 
 def span_of_session(db: sqlite3.Connection, session: str) -> Window | None:
@@ -129,9 +155,13 @@ def span_of_session(db: sqlite3.Connection, session: str) -> Window | None:
     return None if first is None else Window(session, first, last + 1)
 
 
-def first_since(db: sqlite3.Connection, start_ms: int) -> int | None:
-    """When the first reply from a moment on was written."""
-    found: int | None = db.execute("SELECT min(at_ms) FROM replies WHERE at_ms >= ?", (start_ms,)).fetchone()[0]
+def first_since(db: sqlite3.Connection, start_ms: int, own: Set[str] | None = None) -> int | None:
+    """When the first reply from a moment on was written; `own` is what `own_machine` gives, for those of this machine only."""
+    only = _only(db, Question((), users=own, hosts=own))
+    if only is None:
+        return None
+    query = " AND ".join(("SELECT min(at_ms) FROM replies WHERE at_ms >= ?", *(f"+{condition}" for condition in only)))
+    found: int | None = db.execute(query, (start_ms,)).fetchone()[0]
     return found
 
 
@@ -234,8 +264,8 @@ def _tariff(db: sqlite3.Connection, prices: PriceList, names: _Names) -> _Tariff
 
 def _query(table: str, by: str, tariff: _Tariff, way: _Way, only: Sequence[str]) -> str:
     source = _FROM_REPLIES if table == "replies" else _FROM_SUMMARY.format(table=table, unit=_UNITS[table])
-    of = {"": "0", "owner": "owner", "project": "project"}[by]
-    owners = " JOIN owners ON owners.id = owner" if by == "project" else ""
+    of = by or "0"
+    owners = " JOIN owners ON owners.id = owner" if by in _PARTS_OF_OWNERS else ""
     others = "".join(f" WHEN {tier} THEN {same}" for tier, same in tariff.tiers.items() if tier != same)
     tier = f"CASE tier{others} ELSE tier END" if others else "tier"
     columns = f"piece, {of} AS whose, model, {tier} AS price, {_SUMS}, {way.part or 0} AS part"
@@ -283,9 +313,9 @@ class _Names:
                 number: Owner(bool(copied), bool(subagent), *map(names.__getitem__, of))
                 for number, copied, subagent, *of in db.execute(_OWNERS)
             }
-        elif by == "project":
-            query = "SELECT DISTINCT project, name FROM owners JOIN names ON names.id = project"
-            self._owners = {number: Owner(False, False, "", name, "") for number, name in db.execute(query)}
+        elif by in _PARTS_OF_OWNERS:
+            query = f"SELECT DISTINCT {by}, name FROM owners JOIN names ON names.id = {by}"
+            self._owners = {number: self._owners[0]._replace(**{by: name}) for number, name in db.execute(query)}
 
     def model(self, number: int) -> str:
         """A model's name."""

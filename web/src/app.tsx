@@ -4,14 +4,15 @@ import { useEffect, useState } from "preact/hooks";
 import { address, exchange, needsToken, useAsked } from "./asking";
 import { Calendar } from "./calendar";
 import { Cards } from "./cards";
-import type { Budgets as BudgetsAnswer, DayRow, Limits as LimitsAnswer, Overview, ProjectRow, Report, Status } from "./contract";
+import type { Budgets as BudgetsAnswer, DayRow, HostRow, Limits as LimitsAnswer, Overview, ProjectRow, Report, Status, UserRow } from "./contract";
 import { Daily } from "./daily";
 import { Drawer, showsContent } from "./drawer";
 import { Engine } from "./engine";
-import { facets, loadFacets } from "./facets";
+import { facets, hasOthers, loadFacets, machine } from "./facets";
 import { Feed } from "./feed";
 import { Budgets, Limits } from "./limits";
 import { listen, news, onReturn, slowNews } from "./live";
+import { Machines } from "./machines";
 import { Minutes } from "./minutes";
 import { newest } from "./past";
 import { days, place, whose } from "./place";
@@ -50,6 +51,9 @@ function Main() {
   const daily = useAsked<Report<DayRow>>(then(address("reports/daily", { ...chosen, breakdown: true })), slowNews);
   const year = useAsked<Report<DayRow>>(then(address("reports/daily", { since: "371d", ...whose.value })), slowNews);
   const projects = useAsked<Report<ProjectRow>>(then(address("reports/projects", chosen)), slowNews);
+  const isFleet = hasOthers.value;
+  const hosts = useAsked<Report<HostRow>>(isFleet ? then(address("reports/hosts", chosen)) : null, slowNews);
+  const users = useAsked<Report<UserRow>>(isFleet ? then(address("reports/users", chosen)) : null, slowNews);
 
   const told = overview.data?.timezone;
   useEffect(() => {
@@ -61,9 +65,11 @@ function Main() {
     return onReturn(() => void add(newest).catch(() => undefined));
   }, []);
   const isUnknown = projects.data?.rows.some(({ project }) => !facets.value.projects.some(([slug]) => slug === project));
+  const isStranger = hosts.data?.rows.some(({ host }) => !facets.value.hosts.some(([name]) => name === machine(host)));
+  const hostsOfOthers = status.data?.counted?.other_hosts;
   useEffect(() => {
     if (!isFirst) void loadFacets().catch(() => undefined);
-  }, [isFirst, isUnknown]);
+  }, [isFirst, isUnknown, isStranger, hostsOfOthers]);
   useEffect(() => {
     empty();
     void add(newest).catch(() => undefined);
@@ -85,9 +91,10 @@ function Main() {
       <Projects asked={projects} />
       <Calendar asked={year} today={overview.data?.day ?? new Date().toISOString().slice(0, 10)} />
       <Engine asked={status} />
+      {isFleet && <Machines hosts={hosts} users={users} />}
       <Sessions isAsked={!isFirst} />
       <Feed />
-      <p class="unseen" role="status">{`Shown: ${inDays()}${place.value.project ? `, project ${place.value.project}` : ""}${place.value.model ? `, model ${place.value.model}` : ""}`}</p>
+      <p class="unseen" role="status">{`Shown: ${inDays()}${place.value.project ? `, project ${place.value.project}` : ""}${place.value.model ? `, model ${place.value.model}` : ""}${place.value.host ? `, machine ${place.value.host}` : ""}${place.value.user ? `, person ${place.value.user}` : ""}`}</p>
     </main>
   );
 }

@@ -45,6 +45,20 @@ export interface ProjectRow extends Counts {
   readonly last_at: string;
 }
 
+interface MachineCounts extends Counts {
+  readonly last_at: string;
+}
+
+/** A machine; "" is the server itself. */
+export interface HostRow extends MachineCounts {
+  readonly host: string;
+}
+
+/** Somebody's machines; "" is what the server's own logs say. */
+export interface UserRow extends MachineCounts {
+  readonly user: string;
+}
+
 export interface Part {
   readonly replies: number;
   readonly total_tokens: number;
@@ -55,12 +69,15 @@ export interface Provenance {
   readonly on_disk: Part;
   readonly deleted: Part;
   readonly rewritten: Part;
+  readonly elsewhere: Part;
 }
 
 export interface SessionRow extends Counts {
   readonly session: string;
   readonly project: string;
   readonly project_name: string;
+  readonly host: string;
+  readonly user: string;
   readonly first_at: string;
   readonly last_at: string;
   readonly subagents: ({ readonly agents: number } & Counts) | null;
@@ -100,6 +117,8 @@ export interface FeedLine extends Counts {
   readonly project: string | null;
   readonly agent: string | null;
   readonly model: string | null;
+  readonly host: string | null;
+  readonly user: string | null;
 }
 
 interface Shares {
@@ -127,7 +146,7 @@ export interface Status {
   readonly folders: readonly { readonly folder: string; readonly exists: boolean; readonly readable: boolean; readonly files: number; readonly size_bytes: number }[];
   readonly logs: { readonly files: number; readonly size_bytes: number };
   readonly tracked: { readonly live: number; readonly missing: number; readonly rewritten: number; readonly read_bytes: number; readonly malformed_lines: number } | null;
-  readonly counted: { readonly replies: number; readonly sessions: number; readonly projects: number; readonly first_day: string | null; readonly last_day: string | null } | null;
+  readonly counted: { readonly replies: number; readonly sessions: number; readonly projects: number; readonly other_hosts: number; readonly first_day: string | null; readonly last_day: string | null } | null;
   readonly store: { readonly path: string; readonly exists: boolean; readonly size_bytes: number; readonly log_bytes: number };
   readonly following: {
     readonly process: number;
@@ -157,6 +176,8 @@ export interface Budget {
   readonly period: string;
   readonly projects: readonly string[];
   readonly models: readonly string[];
+  readonly hosts: readonly string[];
+  readonly users: readonly string[];
   readonly share: number | null;
   readonly crossed: boolean;
 }
@@ -202,6 +223,8 @@ export interface ReplyStory extends Counts {
   readonly session: string;
   readonly project_name: string;
   readonly agent: string | null;
+  readonly host: string;
+  readonly user: string;
   readonly model: string;
   readonly version: string;
   readonly is_final: boolean;

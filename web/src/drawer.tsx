@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { address, ask, useAsked } from "./asking";
 import type { FeedLine, Line, Originals, Part, Priced, Provenance, Replies, ReplyStory, SessionStory } from "./contract";
+import { machineName } from "./facets";
 import { hue } from "./looks";
 import { news } from "./live";
 import { Answer, Failed } from "./panel";
@@ -77,8 +78,8 @@ function About({ story }: { story: SessionStory }) {
   );
 }
 
-function standing({ on_disk, deleted, rewritten }: Provenance): string {
-  const told = ([[on_disk, "in logs that are there"], [deleted, "only in logs that were deleted"], [rewritten, "removed by a rewrite"]] as [Part, string][]).filter(([part]) => part.replies > 0);
+function standing({ on_disk, deleted, rewritten, elsewhere }: Provenance): string {
+  const told = ([[on_disk, "in logs that are there"], [deleted, "only in logs that were deleted"], [rewritten, "removed by a rewrite"], [elsewhere, "from other machines, whose logs are there"]] as [Part, string][]).filter(([part]) => part.replies > 0);
   return told.map(([part, words]) => `${many(part.replies, "reply", "replies")} ${words}`).join("; ");
 }
 
@@ -133,6 +134,7 @@ function Reply({ name }: { name: string }) {
               <Fact name="When">{dayOf(story.at)} {clock(story.at)}</Fact>
               <Fact name="Session"><button type="button" class="link mono" onClick={() => go({ session: story.session, reply: undefined })}>{shortId(story.session)}</button>{story.agent && <span class="tag">↳ subagent {shortId(story.agent)}</span>}</Fact>
               <Fact name="Project">{safe(story.project_name)}</Fact>
+              {(story.host || story.user) && <Fact name="Machine">{safe(machineName(story.host))} <span class="muted">of {safe(machineName(story.user))}</span></Fact>}
               <Fact name="Model">{safe(story.model)} <span class="muted">{story.version && `Claude Code ${safe(story.version)}`}</span></Fact>
               <Fact name="Tokens">{whole(story.total_tokens)}</Fact>
               <Fact name="Cost"><span class="money">{dollars(story, 6)}</span>{!story.is_final && <span class="tag warn">not final: it may be more</span>}</Fact>
@@ -140,6 +142,7 @@ function Reply({ name }: { name: string }) {
           </Box>
           {story.prices.map((priced, index) => <Price key={index} priced={priced} />)}
           <Box title={`${many(story.lines.length, "line")} of the logs`}>
+            {story.stands === "elsewhere" && <p>It came from another machine, and its log is there.</p>}
             <ul class="lines">{story.lines.map((line, index) => <LineOf key={index} line={line} />)}</ul>
             {showsContent.value && <Original name={story.key} />}
           </Box>

@@ -2,7 +2,7 @@
 
 import { Component } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { projectName } from "./facets";
+import { machine, projectName } from "./facets";
 import { hue } from "./looks";
 import { Panel } from "./panel";
 import { go, place, whose } from "./place";
@@ -84,15 +84,17 @@ class Row extends Component<{ request: Request; name: string; zone: string; pain
 }
 
 function chosen(request: Request): boolean {
-  const { project, model, agent } = whose.value;
+  const { project, model, agent, host, user } = whose.value;
   if (project && request.project !== project) return false;
   if (model && request.model !== model) return false;
+  if (host && machine(request.host) !== host) return false;
+  if (user && machine(request.user) !== user) return false;
   return !agent || (agent === "main" ? !request.agent : agent === "subagents" ? Boolean(request.agent) : request.agent === agent);
 }
 
 function holds(request: Request, find: string): boolean {
   const words = find.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return true;
-  const text = `${request.project} ${projectName(request.project ?? "")} ${request.model} ${request.session} ${request.agent} ${request.id}`.toLowerCase();
+  const text = `${request.project} ${projectName(request.project ?? "")} ${request.model} ${request.session} ${request.agent} ${request.id} ${request.host} ${request.user}`.toLowerCase();
   return words.every((word) => text.includes(word));
 }

@@ -49,7 +49,7 @@ export function Budgets({ asked }: { asked: Asked<AnsweredBudgets> }) {
 }
 
 function OneBudget({ budget }: { budget: Budget }) {
-  const about = [...budget.projects, ...budget.models].map(safe).join(", ");
+  const about = [...budget.projects, ...budget.models, ...budget.hosts, ...budget.users].map(safe).join(", ");
   const isRate = budget.measure === "cache_hit_rate";
   return (
     <li>

@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 
-const NAMES = ["range", "since", "until", "project", "model", "agent", "session", "reply", "chart", "find", "order", "feed", "sessions"] as const;
+const NAMES = ["range", "since", "until", "project", "model", "agent", "host", "user", "session", "reply", "chart", "find", "order", "feed", "sessions"] as const;
 type Name = (typeof NAMES)[number];
 type Place = Partial<Record<Name, string>>;
 
@@ -58,10 +58,10 @@ export const days = computed<{ since?: string; until?: string }>(() => {
   }
 });
 
-/** Whose usage: what the three lists of the filter bar choose. */
-export const whose = computed<{ project?: string; model?: string; agent?: string }>(() => {
-  const { project, model, agent } = place.value;
-  return { ...(project && { project }), ...(model && { model }), ...(agent && { agent }) };
+/** Whose usage: what the lists of the filter bar choose. */
+export const whose = computed<{ project?: string; model?: string; agent?: string; host?: string; user?: string }>(() => {
+  const { project, model, agent, host, user } = place.value;
+  return { ...(project && { project }), ...(model && { model }), ...(agent && { agent }), ...(host && { host }), ...(user && { user }) };
 });
 
 export const isFiltered = computed(() => Object.keys(whose.value).length > 0 || range.value !== USUAL_RANGE);
@@ -80,10 +80,10 @@ function dayBefore(day: string, days: number): string {
 }
 
 /** Choose it, or nothing where it is chosen already. */
-export function toggle(name: "project" | "model" | "agent", value: string): void {
+export function toggle(name: "project" | "model" | "agent" | "host" | "user", value: string): void {
   go({ [name]: place.peek()[name] === value ? undefined : value });
 }
 
 export function clear(): void {
-  go({ range: undefined, since: undefined, until: undefined, project: undefined, model: undefined, agent: undefined });
+  go({ range: undefined, since: undefined, until: undefined, project: undefined, model: undefined, agent: undefined, host: undefined, user: undefined });
 }

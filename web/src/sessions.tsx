@@ -69,6 +69,7 @@ function Table({ rows }: { rows: readonly SessionRow[] }) {
             <td class="name-cell cut" title={safe(row.project_name)}>
               {safe(row.project_name)}
               {row.subagents && <span class="tag" title={many(row.subagents.agents, "subagent")}>↳ {row.subagents.agents}</span>}
+              {(row.host || row.user) && <span class="tag" title={`${safe(row.host)} of ${safe(row.user)}`}>{safe(row.user || row.host)}</span>}
             </td>
             <td class="wide-only">{zoned(row.last_at)}</td>
             <td class="number wide-only">{duration(Date.parse(row.last_at) - Date.parse(row.first_at))}</td>

@@ -4,7 +4,7 @@ import { state } from "./live";
 import { looks, otherContrast, otherGround } from "./looks";
 import { Choice } from "./panel";
 import { chooseDays, chooseRange, clear, days, go, isFiltered, place, range, RANGES, type Range } from "./place";
-import { facets } from "./facets";
+import { facets, hasOthers } from "./facets";
 import { dayOf } from "./times";
 import { safe } from "./words";
 
@@ -33,7 +33,8 @@ export function Top() {
 }
 
 function Filters() {
-  const { projects, models } = facets.value;
+  const { projects, models, hosts, users } = facets.value;
+  const { host, user } = place.value;
   return (
     <form class="filters" role="search" aria-label="What is shown" onSubmit={(event) => event.preventDefault()}>
       <Choice<Range> label="Time range" of={RANGES} chosen={range.value} choose={(chosen) => chooseRange(chosen, dayOf(Date.now()))} />
@@ -45,6 +46,8 @@ function Filters() {
       <Select name="project" all="All projects" of={projects} />
       <Select name="model" all="All models" of={models} />
       <Select name="agent" all="All agents" of={[["main", "Main conversation"], ["subagents", "Subagents"]]} />
+      {(hasOthers.value || host) && <Select name="host" all="All machines" of={hosts} />}
+      {(hasOthers.value || user) && <Select name="user" all="All people" of={users} />}
       {isFiltered.value && <button type="button" class="button plain" onClick={clear}>Clear</button>}
     </form>
   );
@@ -54,7 +57,7 @@ function Day({ label, value, choose }: { label: string; value: string; choose: (
   return <input type="date" aria-label={label} value={value} onChange={(event) => choose(event.currentTarget.value)} />;
 }
 
-function Select({ name, all, of }: { name: "project" | "model" | "agent"; all: string; of: readonly (readonly [string, string])[] }) {
+function Select({ name, all, of }: { name: "project" | "model" | "agent" | "host" | "user"; all: string; of: readonly (readonly [string, string])[] }) {
   const chosen = place.value[name] ?? "";
   // What the address names is shown as chosen also where no list has it.
   const listed = chosen && !of.some(([value]) => value === chosen) ? [...of, [chosen, chosen] as const] : of;

@@ -59,6 +59,8 @@ class Told(NamedTuple):
             "period_end": periods.utc_text(standing.end_ms),
             "projects": list(budget.projects),
             "models": list(budget.models),
+            "hosts": list(budget.hosts),
+            "users": list(budget.users),
             "crossed_at": periods.utc_text(self.crossed_ms, digits="milliseconds"),
             "message": f"{self.title}: {safe(standing.message)}",
         }

@@ -22,7 +22,6 @@ from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope
 from tokentail.reports.text import duration
 from tokentail.totals import Adder
-from tokentail.usage import Question
 
 LEAST_REPLIES = 20  # of a cache hit rate: fewer say nothing
 _CALM = Fraction(19, 20)  # of the threshold: what has gone back so far can cross it again
@@ -42,7 +41,7 @@ class Standing(NamedTuple):
     is_crossed: bool
     is_calm: bool  # far enough from the threshold that it can be crossed anew
     is_lower_bound: bool  # the value may be more
-    hints: tuple[str, ...]  # names of projects or models that mean nothing, and why a limit is unknown
+    hints: tuple[str, ...]  # names of projects, models or machines that mean nothing, and why a limit is unknown
     standing: str = ""  # of a limit: official, stale, estimate
     age_s: float | None = None  # of a stale one: since Claude Code said it last
 
@@ -118,10 +117,11 @@ class _Now(NamedTuple):
 
 
 def _of_usage(budget: Budget, data: Stored, now: _Now) -> Standing:
-    window = _window(budget, data, now)
     projects = now.settings.projects
     request = Request("models", now.zone, projects=budget.projects, models=budget.models, worktrees=projects.worktrees)
+    request = request._replace(hosts=budget.hosts, users=budget.users)
     scope = scope_of(request, data, Context(now.prices, now.now_ms, aliases=dict(projects.aliases)))
+    window = _window(budget, scope, data, now)
     counts, pico = _used(window, scope, data, now)
     return _compared(budget, window, _value(budget, counts, pico))._replace(
         is_lower_bound=counts.cost_is_lower_bound and budget.measure in ("cost", "burn_rate"),
@@ -167,7 +167,7 @@ def _compared(budget: Budget, window: Window, value: Fraction | None) -> Standin
     )
 
 
-def _window(budget: Budget, data: Stored, now: _Now) -> Window:
+def _window(budget: Budget, scope: Scope, data: Stored, now: _Now) -> Window:
     today = now.today
     match budget.period:
         case "hour":
@@ -182,12 +182,12 @@ def _window(budget: Budget, data: Stored, now: _Now) -> Window:
             first = today.replace(day=1)
             return now.days(periods.month_of(today), first, (first + timedelta(days=31)).replace(day=1))
         case "block":
-            return _block(data, now)
+            return _block(scope, data, now)
 
 
-def _block(data: Stored, now: _Now) -> Window:
-    """The five-hour window that runs now; where none does, an empty stretch of time."""
-    window = running(data, now.settings.blocks.rounding, now.now_ms)
+def _block(scope: Scope, data: Stored, now: _Now) -> Window:
+    """The five-hour window that runs now, of the people and machines that it is about; where none does, an empty stretch of time."""
+    window = running(data, now.settings.blocks.rounding, now.now_ms, scope)
     if window is None:
         return Window(_NO_WINDOW, now.now_ms, now.now_ms)
     return window._replace(key=f"the window from {periods.at(window.start_ms, now.zone):%Y-%m-%d %H:%M}")
@@ -197,7 +197,7 @@ def _used(window: Window, scope: Scope, data: Stored, now: _Now) -> tuple[Counts
     """The counts, and the exact cost in pico-dollars."""
     adder = Adder[str](now.prices)
     if window.start_ms < window.end_ms:
-        for each in data.usage(Question([window], "", scope.slugs, scope.models)):
+        for each in data.usage(scope.question([window])):
             adder.add("", each.cell)
     return adder.totals(), adder.cost_pico()
 

@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, Command] = {
     "sessions": Command("report", "what each session used and cost"),
     "projects": Command("report", "what each project used and cost"),
     "models": Command("report", "what each model used and cost"),
+    "hosts": Command("report", "what each machine used and cost, where others send to this one"),
+    "users": Command("report", "what each person used and cost, likewise"),
     "blocks": Command("report", "the five-hour windows, and where the running one leads"),
     "limits": Command("limits", "how far the limits are used, where that leads, and by whose work"),
     "statusline": Command("statusline", "one line for Claude Code, and putting it in its settings"),

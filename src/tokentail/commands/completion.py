@@ -53,7 +53,7 @@ def _names(what: str, sources: Sequence[str]) -> Iterable[str]:
                 from zoneinfo import available_timezones
 
                 return available_timezones()
-            case "project" | "model":
+            case "project" | "model" | "hosts" | "users":
                 return _stored_names(what, argparse.Namespace(source=list(sources)) if sources else argparse.Namespace())
     except (TokentailError, OSError, sqlite3.Error):
         pass
@@ -64,11 +64,14 @@ def _stored_names(what: str, args: argparse.Namespace) -> Iterable[str]:
     import contextlib
 
     from tokentail import database, queries, usage
+    from tokentail.machines import THIS
     from tokentail.projects import Projects
 
     with contextlib.closing(database.open_for_reading(options.store_path(args))) as db:
         if what == "model":
             return usage.models(db)
+        if what in ("hosts", "users"):
+            return {THIS, *(each[what == "hosts"] for each in usage.machines(db))} - {""}
         folders = queries.project_folders(db)
         projects = Projects(folders, dict(options.settings(args).projects.aliases))
         return {projects.name(slug) for slug in folders}

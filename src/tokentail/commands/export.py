@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     options.add_places(parser)
     options.add_period(parser)
     options.add_names(parser)
+    options.add_machines(parser)
     parser.set_defaults(run=run)
 
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     for said in (*update.degraded, *written.hints):
         text.warn(said)
     if not written.rows and not update.problems and not written.hints:
-        options.explain_emptiness(source, is_choice=any((args.since, args.until, args.project, args.model)))
+        options.explain_emptiness(source, is_choice=options.is_choice(args))
     return options.tell_problems(update.problems)
 
 
@@ -86,7 +87,8 @@ def _request(args: argparse.Namespace) -> Request:
 
     zone, settings = options.zone(args), options.settings(args)
     since, until = options.period(args, datetime.now(zone).date())
-    return Request("export", zone, since, until, tuple(args.project), tuple(args.model), worktrees=settings.projects.worktrees)
+    request = Request("export", zone, since, until, tuple(args.project), tuple(args.model), worktrees=settings.projects.worktrees)
+    return request._replace(hosts=tuple(args.hosts), users=tuple(args.users))
 
 
 # Opens the output and hands it on; where the store turns out to be damaged it is called once more.

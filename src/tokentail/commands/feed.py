@@ -17,6 +17,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     options.add_interval(parser)
     options.add_zone(parser)
     parser.add_argument("--since", metavar="DAY", help="first the replies from that day on (2026-10-01, today, 7d, 2026-W40)")
+    options.add_machines(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line (docs/json.md)")
     parser.set_defaults(run=run)
 
@@ -34,4 +35,5 @@ def run(args: argparse.Namespace) -> int:
     lines = feed.Lines(coordinator, price_list, zone, dict(options.settings(args).projects.aliases))
     write = lines.json if args.json else lines.text
     with options.stopping(coordinator) as stop, contextlib.closing(coordinator), options.watching_budgets(args, price_list):
-        return feed.run(coordinator, lambda change: print(write(change)), since_ms=since_ms, stop=stop, flush=sys.stdout.flush)
+        tell = feed.of_machines(lambda change: print(write(change)), hosts=args.hosts, users=args.users)
+        return feed.run(coordinator, tell, since_ms=since_ms, stop=stop, flush=sys.stdout.flush)

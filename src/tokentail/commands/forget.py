@@ -37,6 +37,9 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     options.add_places(parser)
     parser.add_argument("--project", metavar="NAME", help="the replies of this project: its name, folder or slug; * and ? stand for others")
     parser.add_argument("--session", metavar="ID", help="the replies of this session; the beginning of its id is enough")
+    whose = "`this` is what this machine's own logs say; * and ? stand for others"
+    parser.add_argument("--host", dest="hosts", metavar="NAME", help=f"the replies of this machine; {whose}")
+    parser.add_argument("--user", dest="users", metavar="NAME", help=f"the replies of this person's machines; {whose}")
     options.add_period(parser)
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -47,8 +50,9 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args)
-    if args.project is args.session is args.since is args.until is None:
-        raise UsageError("say what to forget: --project NAME, --session ID, --since DAY, --until DAY, or several of them")
+    if args.project is args.session is args.hosts is args.users is args.since is args.until is None:
+        ways = "--project NAME, --session ID, --since DAY, --until DAY, --host NAME, --user NAME"
+        raise UsageError(f"say what to forget: {ways}, or several of them")
     if not (args.yes or args.dry_run or options.on_terminal()):
         raise UsageError("there is nobody to ask: run it on a terminal, or give --yes (--dry-run shows what would go)")
     from tokentail.coordinator import UpdateCoordinator
@@ -74,16 +78,19 @@ def _look(
     db: sqlite3.Connection, args: argparse.Namespace, zone: ZoneInfo, days: tuple[date | None, date | None]
 ) -> tuple[Choice, Taken, Projects]:
     """What is chosen, and what it takes with it."""
-    from tokentail import forget, queries
+    from tokentail import forget, queries, usage
     from tokentail.projects import Projects
 
     projects = Projects(queries.project_folders(db), dict(options.settings(args).projects.aliases))
     since, until = days
+    known = usage.machines(db)
     choice = forget.Choice(
         projects=None if args.project is None else _projects(projects, args.project),
         session=None if args.session is None else _session(forget.sessions_like(db, args.session), args.session),
         start_ms=None if since is None else periods.day_start_ms(since, zone),
         end_ms=None if until is None else _end_ms(until, zone),
+        hosts=None if args.hosts is None else _machines("host", {host for _, host in known}, args.hosts),
+        users=None if args.users is None else _machines("user", {user for user, _ in known}, args.users),
     )
     taken = forget.preview(db, choice)
     # What is written while the person thinks about it is not what was shown.
@@ -106,6 +113,22 @@ def _projects(projects: Projects, asked: str) -> set[str]:
     if len(found) > 1 and not set(asked) & set("*?["):
         raise UsageError(f"{asked!r} may mean {_named(sorted(found))} (give one of these as --project=NAME, or use * for several)")
     return found
+
+
+def _machines(what: str, names: set[str], asked: str) -> set[str]:
+    """
+    The hosts or users that a name means.
+
+    Raises:
+        UsageError: none.
+    """
+    from tokentail import machines
+    from tokentail.spelling import near
+
+    if found := machines.meant(names, [asked]):
+        return found
+    like = ", ".join(near(asked, names - {""}))
+    raise UsageError(f"no {what} is called {asked!r}" + (f" (did you mean {like}?)" if like else ""))
 
 
 def _session(found: Sequence[str], asked: str) -> str:
@@ -136,6 +159,7 @@ def _shown(taken: Taken, projects: Projects, price_list: PriceList, zone: ZoneIn
     lines = [
         "This would be forgotten:",
         f"  {replies} of {sessions} in {_count(len(taken.projects), 'project', 'projects')}: {names}",
+        *_whose(taken.machines),
         f"  from {first} to {last} ({zone.key}), $ {text.cost(adder.totals())}",
     ]
     if taken.in_logs:
@@ -143,11 +167,25 @@ def _shown(taken: Taken, projects: Projects, price_list: PriceList, zone: ZoneIn
             f"  {taken.in_logs:,} of them still stand in logs on disk. Reading those again would bring them back, but it is remembered",
             "  that they are forgotten: no re-read, fork of a session, rebuild or update of tokentail will.",
         ]
-    if only_here:
+    if only_here and any(map(any, taken.machines)):
+        lines += [
+            f"  {only_here:,} of them stand in no log of this machine. What other machines sent is not taken again, and what they have",
+            "  themselves stays there.",
+        ]
+    elif only_here:
         lines.append(f"  {only_here:,} of them stand in no log any more: once forgotten, nothing can bring them back.")
     if copies := copies_beside(path):
         lines += ["These older copies of the store may hold them, too, and stay as they are:", *(f"  {copy}" for copy in copies)]
     return lines
+
+
+def _whose(found: Sequence[tuple[str, str]]) -> list[str]:
+    """Of which machines it is, where there are others than this one."""
+    from tokentail import machines
+
+    if not any(map(any, found)):
+        return []
+    return [f"  of {_named([f'{machines.shown(host)} of {machines.shown(user)}' for user, host in found])}"]
 
 
 def _agreed() -> bool:

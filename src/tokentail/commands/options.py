@@ -85,6 +85,24 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this model; * and ? as in a shell")
 
 
+def add_machines(parser: argparse.ArgumentParser) -> None:
+    """Whose machines, where other machines send to this one."""
+    for name, what in (("--host", "machine"), ("--user", "person's machines")):
+        parser.add_argument(
+            name,
+            dest=f"{name[2:]}s",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=f"only this {what}: `this` is what this machine's own logs say; * and ? as in a shell",
+        )
+
+
+def is_choice(args: argparse.Namespace) -> bool:
+    """Is a command asked about some of all usage?"""
+    return any((args.since, args.until, args.project, args.model, args.hosts, args.users))
+
+
 def settings(args: argparse.Namespace) -> Config:
     """What the config file says; it is read once a command."""
     if not hasattr(args, "settings"):

@@ -1,4 +1,4 @@
-"""The reports: what was used and cost, by day, week, month, session, project, model or five-hour window."""
+"""The reports: what was used and cost, by day, week, month, session, project, model, machine, person or five-hour window."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ _REPORTS: Mapping[str, str] = {
     "sessions": "What each session used and cost, oldest first; what its subagents used is part of it, and shown under it.",
     "projects": "What each project used and cost, costliest first.",
     "models": "What each model used and cost, costliest first.",
+    "hosts": "What each machine used and cost, costliest first, where others send to this one.",
+    "users": "What each person used and cost, costliest first, where other machines send to this one.",
     "blocks": "What each five-hour window used and cost, and where the running one leads.",
 }
 
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     options.add_places(parser)
     options.add_period(parser)
     options.add_names(parser)
+    options.add_machines(parser)
     if name != "models":
         parser.add_argument("--breakdown", action="store_true", help="each row's models, too")
     if name == "sessions":
@@ -48,7 +51,9 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--rounding", choices=ROUNDINGS, help="to what the start of a window is rounded down (hour)")
     if name == "projects":
         parser.add_argument("--worktrees", action="store_true", help="worktrees of one repository as one project")
-    parser.add_argument("--provenance", action="store_true", help="how much stands in logs on disk, and how much was deleted or rewritten")
+    parser.add_argument(
+        "--provenance", action="store_true", help="how much stands in logs on disk, was deleted or rewritten, or came from elsewhere"
+    )
     parser.add_argument(
         "--not-final", action="store_true", help="the replies whose output count is a lower bound, and their share of the cost"
     )
@@ -79,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     for hint in report.hints:
         text.warn(hint)
     if not report.rows and not problems and not report.hints:
-        options.explain_emptiness(options.source(args), is_choice=any((args.since, args.until, args.project, args.model)))
+        options.explain_emptiness(options.source(args), is_choice=options.is_choice(args))
     return options.tell_problems(problems)
 
 
@@ -126,6 +131,8 @@ def _request(args: argparse.Namespace) -> Request:
         estimate=args.estimate_output,
         order=args.order or "",
         limit=args.limit,
+        hosts=tuple(args.hosts),
+        users=tuple(args.users),
     )
 
 

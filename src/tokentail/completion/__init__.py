@@ -48,7 +48,7 @@ class Offer(NamedTuple):
     help: str = ""
 
 
-# The values that are not known to the grammar: gives those of "project", "model" or "timezone", chosen by the folders of --source.
+# The values that are not known to the grammar: those of "project", "model", "hosts", "users" or "timezone", by the folders of --source.
 Names = Callable[[str, Sequence[str]], Iterable[str]]
 
 

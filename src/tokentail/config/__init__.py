@@ -72,6 +72,8 @@ class Budget(NamedTuple):
     period: BudgetPeriod = "day"
     projects: tuple[str, ...] = ()  # names, whole or with wildcards; without one all of them
     models: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()  # of machines that send to this one, see `machines`
+    users: tuple[str, ...] = ()
     desktop: bool = False
     webhook: str = ""  # a URL, or where it is kept: `env:NAME`, `file:/path`
     command: tuple[str, ...] = ()  # a program and its arguments

@@ -301,6 +301,8 @@ KEYS = (
     ),
     Key("budgets.*.projects", _texts, 'a list of names, like ["shop", "old-*"]', "Only what these projects use; [] stands for all.", "[]"),
     Key("budgets.*.models", _texts, 'a list of names, like ["*opus*"]', "Only what these models use; [] stands for all.", "[]"),
+    Key("budgets.*.hosts", _texts, 'a list of names, like ["this", "ci-*"]', "Only what these machines use; [] stands for all.", "[]"),
+    Key("budgets.*.users", _texts, 'a list of names, like ["anna"]', "Only what these people's machines use; [] stands for all.", "[]"),
     Key("budgets.*.desktop", _bool, "true or false", "Whether a crossing is shown as a notification on the desktop.", "false"),
     Key(
         "budgets.*.webhook",

@@ -66,7 +66,7 @@ class Reading:
             yield 'a limit, whose period is "block" for the one of 5 hours or "week" for that of 7 days'
         if float(str(self._found.get((*at, "threshold"), 0))) > 100:
             yield "a limit, whose threshold is a percentage: at most 100"
-        for name in ("projects", "models"):
+        for name in ("projects", "models", "hosts", "users"):
             if self._found.get((*at, name)):
                 yield f"a limit, which is of the whole account: {name} cannot be told apart (leave them out)"
 

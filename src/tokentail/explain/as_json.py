@@ -33,6 +33,8 @@ def reply_fields(story: ReplyStory) -> dict[str, object]:
         "project": owner.project,
         "project_name": story.project_name,
         "agent": owner.agent or None,
+        "host": owner.host,
+        "user": owner.user,
         "model": reply.model,
         "version": reply.version,
         "is_final": reply.final,

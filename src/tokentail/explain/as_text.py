@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from tokentail import estimate, periods
+from tokentail import estimate, machines, periods
 from tokentail.explain import rules
 from tokentail.explain.story import COPY, COUNTED, Applied, Compared, Line, Priced, ReplyStory, Shared, SumStory
 from tokentail.model import Counts, Provenance
@@ -16,7 +16,7 @@ from tokentail.reports.build import shown_path
 from tokentail.reports.grid import ALWAYS, BOLD, DIM, Column, Grid, draw
 from tokentail.reports.parts import cost_share
 from tokentail.reports.text import Style, cut, safe
-from tokentail.sighted import DELETED, ON_DISK, REWRITTEN
+from tokentail.sighted import DELETED, ELSEWHERE, ON_DISK, REWRITTEN
 
 _NAMES: Mapping[str, str] = {
     "input": "Input",
@@ -26,7 +26,7 @@ _NAMES: Mapping[str, str] = {
     "cache_write_1h": "Cache write, 1 hour",
     "web_searches": "Web searches",
 }
-_STANDS: Mapping[str, str] = {ON_DISK: "on disk", DELETED: "deleted", REWRITTEN: "removed by a rewrite"}
+_STANDS: Mapping[str, str] = {ON_DISK: "on disk", DELETED: "deleted", REWRITTEN: "removed by a rewrite", ELSEWHERE: "from another machine"}
 _PLACES: Mapping[str, str] = {ON_DISK: "", DELETED: "  (the file was deleted)", REWRITTEN: "  (the lines were removed by a rewrite)"}
 _LONGEST_NAME = 100
 
@@ -56,7 +56,10 @@ class _Page:
         yield f"  {story.counts.total_tokens:,} tokens, $ {text.cost(story.counts, places=6)}"
         if story.request_id:
             yield f"  request {_name(story.request_id)}, Claude Code {_name(reply.version) or '?'}"
-        yield from self._section("Lines", self._lines(story.lines))
+        if owner.host or owner.user:
+            yield f"  host {_name(machines.shown(owner.host))}, user {_name(machines.shown(owner.user))}"
+        came = f"None here: it came from {rules.from_machine(owner)}, and its log is there."
+        yield from self._section("Lines", self._wrapped(safe(came), "  ") if story.stands == ELSEWHERE else self._lines(story.lines))
         for priced in story.priced:
             yield from self._section("Price", self._price(priced))
         if story.estimate is not None:
@@ -164,7 +167,9 @@ class _Page:
 
     def _parts(self, story: SumStory) -> Iterator[str]:
         for part in Provenance._fields:
-            yield self._part(_STANDS[part], getattr(story.provenance, part), story.counts)
+            counts = getattr(story.provenance, part)
+            if part != ELSEWHERE or counts.replies:
+                yield self._part(_STANDS[part], counts, story.counts)
         yield self._part("not final", story.not_final, story.counts)
         if story.estimate is not None:
             found, unknown = story.estimate, story.not_final.replies - story.estimate.replies

@@ -7,16 +7,16 @@ from datetime import tzinfo
 
 from tokentail import merge, periods
 from tokentail.explain.story import COPY, COUNTED, EARLIER, REPEATED, REPLAY, UNKNOWN, Applied, Line, LineCounts
-from tokentail.model import INVALID_COUNT, SPLIT_MISMATCH, TTL_ASSUMED, Counts, Reply
+from tokentail.model import INVALID_COUNT, SPLIT_MISMATCH, TTL_ASSUMED, Counts, Owner, Reply
 from tokentail.sighted import ON_DISK
 
 
-def of_reply(reply: Reply, lines: Sequence[Line], zone: tzinfo, zone_name: str) -> Iterator[Applied]:
+def of_reply(reply: Reply, lines: Sequence[Line], zone: tzinfo, zone_name: str, *, is_elsewhere: bool = False) -> Iterator[Applied]:
     """What the rules made of that reply."""
     own = [line for line in lines if line.role != REPLAY]
     if reply.flags & INVALID_COUNT:
         yield Applied("R1", "A count in its usage is no whole number from 0 to 2^53, and was taken as 0.")
-    yield Applied("R3", _key(reply, len(own)))
+    yield Applied("R3", _elsewhere(reply) if is_elsewhere else _key(reply, len(own)))
     if replays := len(lines) - len(own):
         yield Applied("R3", f"{_lines(replays)} of a side question logged it again under another request id: dropped.")
     if len(own) > 1:
@@ -36,7 +36,9 @@ def of_sum(counts: Counts, lines: LineCounts, zone_name: str, *, owned_elsewhere
     """What the rules made of the lines of a session or of days."""
     seen = lines.counted + lines.repeated + lines.replays
     was = "was" if seen == 1 else "were"
-    yield Applied("R3", f"{_lines(seen)} {was} seen of {_count(counts.replies, 'reply', 'replies')}; one of each counts.")
+    here = counts.replies - lines.elsewhere
+    if here or not lines.elsewhere:
+        yield Applied("R3", f"{_lines(seen)} {was} seen of {_count(here, 'reply', 'replies')}; one of each counts.")
     if lines.repeated:
         yield Applied("R4", f"{_lines(lines.repeated)} beside those (repetitions, earlier states, copies) did not count again.")
     if lines.replays:
@@ -48,8 +50,17 @@ def of_sum(counts: Counts, lines: LineCounts, zone_name: str, *, owned_elsewhere
         replies = _count(counts.not_final_replies, "reply", "replies")
         yield Applied("R7", f"{replies} have no line with a stop reason: their output is a lower bound.")
     yield Applied("R9", f"A reply belongs to the day of its first line in {zone_name}.")
+    if lines.elsewhere:
+        replies, their = _count(lines.elsewhere, "reply", "replies"), "its" if lines.elsewhere == 1 else "their"
+        yield Applied("R10", f"{replies} came from other machines, which sent what {their} lines say. The logs are there.")
     if lines.gone:
         yield Applied("R10", f"{_lines(lines.gone)} stood in logs that were deleted or rewritten. What they said was kept.")
+
+
+def from_machine(owner: Owner) -> str:
+    """Of a reply that no log here holds, where it came from."""
+    host = f"the machine {owner.host}" if owner.host else "another machine"
+    return f"{host} of {owner.user}" if owner.user else host
 
 
 def role_in_words(line: Line) -> str:
@@ -72,6 +83,10 @@ def _key(reply: Reply, lines: int) -> str:
     if reply.id:
         return f"All {_lines(lines)} with the message id {reply.id} are one reply." if lines > 1 else "One line has its message id."
     return f"It has no message id, and is known by its line's {'uuid' if group.startswith('uuid:') else 'hash'}."
+
+
+def _elsewhere(reply: Reply) -> str:
+    return f"It came from {from_machine(reply.owner)}, which sent what its lines say. Its log is there."
 
 
 def _winner(reply: Reply, own: Sequence[Line]) -> str:

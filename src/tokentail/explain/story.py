@@ -116,10 +116,11 @@ class ReplyStory(NamedTuple):
 class LineCounts(NamedTuple):
     """How many lines replies were seen on; each is in one of the first three."""
 
-    counted: int = 0  # one a reply
+    counted: int = 0  # one a reply that is from a log here
     repeated: int = 0  # earlier states, repetitions, copies
     replays: int = 0  # dropped
     gone: int = 0  # of all these: deleted, or removed by a rewrite
+    elsewhere: int = 0  # replies of other machines, whose lines are there: none of these
 
 
 class Shared(NamedTuple):

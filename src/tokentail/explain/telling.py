@@ -20,7 +20,8 @@ from tokentail.model import Counts, Estimated, LogFile, Provenance, Reply, Row, 
 from tokentail.originals import Original
 from tokentail.prices import PriceList
 from tokentail.projects import Projects
-from tokentail.sighted import ON_DISK, Behind, Sighting
+from tokentail.provenance import has_elsewhere
+from tokentail.sighted import DELETED, ELSEWHERE, ON_DISK, REWRITTEN, Behind, Sighting
 from tokentail.totals import Adder, add_replies, cells_of, costliest_first, counts_of
 
 
@@ -73,13 +74,14 @@ class _Seen(NamedTuple):
 
     behind: Mapping[str, Behind]  # by key
     lines: Mapping[int, Sequence[Sighting]]  # by a record's number
+    unseen: str  # where a reply stands that no line is known of
 
     @classmethod
     def of(cls, db: sqlite3.Connection, replies: Iterable[Reply]) -> _Seen:
         keys = {reply.key for reply in replies}
         found = {key: each for key, each in sighted.behind(db, keys).items() if key in keys}
         numbers = {record.number for each in found.values() for record in (*each.records, *each.replays)}
-        return cls(found, sighted.sightings(db, numbers))
+        return cls(found, sighted.sightings(db, numbers), ELSEWHERE if has_elsewhere(db) else ON_DISK)
 
     def of_reply(self, key: str) -> list[Sighting]:
         """The lines of a reply without the replays."""
@@ -89,12 +91,12 @@ class _Seen(NamedTuple):
         return [line for record in self.behind[key].replays for line in self.lines[record.number]]
 
     def stands(self, key: str) -> str:
-        """The first of on disk, deleted and rewritten that one of its lines is."""
-        return min((line.stands for line in self.of_reply(key)), key=Provenance._fields.index, default=ON_DISK)
+        """The first of on disk, deleted and rewritten that one of its lines is; of a reply that another machine sent elsewhere."""
+        return min((line.stands for line in self.of_reply(key)), key=Provenance._fields.index, default=self.unseen)
 
 
 def _stories(db: sqlite3.Connection, replies: Iterable[Reply], seen: _Seen, context: Context) -> Iterator[ReplyStory]:
-    pricing = Pricing(context.prices)
+    pricing, zone = Pricing(context.prices), (context.zone, context.zone.key)
     for reply in replies:
         message = merge.resolve(queries.records_of(db, merge.group_of_key(reply.key)))[reply.key]
         read = _read(seen, reply.key, context.source)
@@ -107,7 +109,7 @@ def _stories(db: sqlite3.Connection, replies: Iterable[Reply], seen: _Seen, cont
             stands=seen.stands(reply.key),
             lines=lines,
             priced=pricing.of(reply),
-            rules=tuple(rules.of_reply(reply, lines, context.zone, context.zone.key)),
+            rules=tuple(rules.of_reply(reply, lines, *zone, is_elsewhere=seen.stands(reply.key) == ELSEWHERE)),
             estimate=_estimate(reply, read, context) if context.estimates else None,
         )
 
@@ -182,7 +184,9 @@ def _line_counts(seen: _Seen, replies: Sequence[Reply]) -> LineCounts:
     own = [line for reply in replies for line in seen.of_reply(reply.key)]
     replays = [line for reply in replies for line in seen.replays(reply.key)]
     gone = sum(line.stands != ON_DISK for line in (*own, *replays))
-    return LineCounts(len(replies), max(len(own) - len(replies), 0), len(replays), gone)
+    elsewhere = sum(seen.stands(reply.key) == ELSEWHERE for reply in replies)
+    here = len(replies) - elsewhere
+    return LineCounts(here, max(len(own) - here, 0), len(replays), gone, elsewhere)
 
 
 def _provenance(seen: _Seen, replies: Sequence[Reply], context: Context) -> Provenance:
@@ -221,4 +225,4 @@ def _compared(db: sqlite3.Connection, session: str, replies: Sequence[Reply], ev
 def _places(seen: _Seen, replies: Sequence[Reply]) -> tuple[Mapping[str, Set[str]], int]:
     """In which folders each reply stands, and how many stand nowhere any more."""
     folders = {reply.key: {line.file.root for line in seen.of_reply(reply.key)} for reply in replies}
-    return folders, sum(seen.stands(reply.key) != ON_DISK for reply in replies)
+    return folders, sum(seen.stands(reply.key) in (DELETED, REWRITTEN) for reply in replies)

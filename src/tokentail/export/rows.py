@@ -46,14 +46,18 @@ class ExportRow(NamedTuple):
     speed: str
     geo: str
     service_tier: str
+    host: str  # whose machine the reply is of; "" is this one
+    user: str
 
 
 def export_rows(db: sqlite3.Connection, scope: Scope, prices: PriceList) -> Iterator[ExportRow]:
     """The rows of what is chosen, by time, then key, then part; read as they are asked for."""
     new = tuple.__new__  # there may be millions, and this makes a named tuple without a call into Python
     for window in scope.whole():
-        for reply in queries.replies_between(db, window.start_ms, window.end_ms, projects=scope.slugs):
-            key, message, at_ms, _, version, _, _, _, _, _, speed, geo, service_tier, (_, _, session, project, agent, _, _) = reply
+        for reply in queries.replies_between(
+            db, window.start_ms, window.end_ms, projects=scope.slugs, users=scope.users, hosts=scope.hosts
+        ):
+            key, message, at_ms, _, version, _, _, _, _, _, speed, geo, service_tier, (_, _, session, project, agent, user, host) = reply
             where = (session, project, scope.projects.name(project), scope.projects.folders.get(project, ""), agent)
             for part, cell in enumerate(cells_of(reply, prices)):
                 _, model, _, prompt_class, _, _, _, (i, o, r, w5, w1), replies, not_final, searches = cell
@@ -64,7 +68,7 @@ def export_rows(db: sqlite3.Connection, scope: Scope, prices: PriceList) -> Iter
                 is_lower = rate is None or rate.assumed or not_final > 0
                 price = (None if cost is None else cost / PICO_PER_USD, is_lower, cost)
                 counts = (i, o, w5, w1, r, i + o + r + w5 + w1, replies, not_final, searches)
-                said = (not not_final, speed, geo, service_tier)
+                said = (not not_final, speed, geo, service_tier, host, user)
                 yield new(ExportRow, (key, part, message, min(at_ms, LAST_MS), *where, model, version, *counts, *price, *said))
 
 

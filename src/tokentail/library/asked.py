@@ -30,6 +30,8 @@ class ReportOptions(TypedDict, total=False):
     timezone: str | ZoneInfo | None  # whose midnights divide the days
     project: str | Sequence[str]  # only these: slugs, shown names or folders, also with wildcards
     model: str | Sequence[str]  # only these, also with wildcards
+    host: str | Sequence[str]  # only these machines, likewise; "this" is what this machine's own logs say
+    user: str | Sequence[str]  # only these people's machines
     breakdown: bool  # each row's models, too
     agents: bool  # each session's subagents, too
     worktrees: bool | None  # worktrees of one repository as one project
@@ -48,6 +50,8 @@ def request(
     timezone: str | ZoneInfo | None = None,
     project: str | Sequence[str] = (),
     model: str | Sequence[str] = (),
+    host: str | Sequence[str] = (),
+    user: str | Sequence[str] = (),
     breakdown: bool = False,
     agents: bool = False,
     worktrees: bool | None = None,
@@ -80,6 +84,8 @@ def request(
         rounding=_known("rounding", rounding or settings.blocks.rounding, ROUNDINGS),
         order="" if order is None else _known("order", order, ORDERS),
         limit=limit,
+        hosts=names_of(host),
+        users=names_of(user),
     )
 
 

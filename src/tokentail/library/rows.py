@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Generic, TypeVar
 
 from tokentail import model, periods
-from tokentail.model import BlockFacts, Counts, Notes, Pace, Problem, ProjectFacts, SessionFacts
+from tokentail.model import BlockFacts, Counts, MachineFacts, Notes, Pace, Problem, ProjectFacts, SessionFacts
 
 
 class Row:
@@ -92,6 +92,8 @@ class SessionRow(Row):
     subagents: int  # how many
     by_subagents: Counts  # their part of `counts`
     agents: tuple[AgentRow, ...]  # with agents=True, costliest first
+    host: str  # whose machine; "" is this one
+    user: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,28 @@ class ProjectRow(Row):
     project_name: str
     folder: str  # "" where no log names it
     slugs: tuple[str, ...]  # with worktrees=True, all that were taken together
+    first_at: datetime
+    last_at: datetime
+    counts: Counts
+    models: tuple[ModelRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRow(Row):
+    """A machine."""
+
+    host: str  # "" is this one
+    first_at: datetime
+    last_at: datetime
+    counts: Counts
+    models: tuple[ModelRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRow(Row):
+    """A person's machines."""
+
+    user: str  # "" is what this machine's own logs say
     first_at: datetime
     last_at: datetime
     counts: Counts
@@ -165,6 +189,8 @@ def _session(row: model.Row) -> SessionRow:
         subagents=about.subagents,
         by_subagents=about.by_subagents,
         agents=tuple(AgentRow(agent=agent.key, counts=agent.counts) for agent in about.agents),
+        host=about.host,
+        user=about.user,
     )
 
 
@@ -185,6 +211,20 @@ def _project(row: model.Row) -> ProjectRow:
 
 def _model(row: model.Row) -> ModelRow:
     return ModelRow(model=row.key, counts=row.counts)
+
+
+def _host(row: model.Row) -> HostRow:
+    about = row.about
+    assert isinstance(about, MachineFacts)
+    first_at, last_at = map(periods.at, about)
+    return HostRow(host=row.key, first_at=first_at, last_at=last_at, counts=row.counts, models=_models(row))
+
+
+def _user(row: model.Row) -> UserRow:
+    about = row.about
+    assert isinstance(about, MachineFacts)
+    first_at, last_at = map(periods.at, about)
+    return UserRow(user=row.key, first_at=first_at, last_at=last_at, counts=row.counts, models=_models(row))
 
 
 def _block(row: model.Row) -> BlockRow:
@@ -212,5 +252,7 @@ _KINDS: Mapping[str, Callable[[model.Row], Row]] = {
     "sessions": _session,
     "projects": _project,
     "models": _model,
+    "hosts": _host,
+    "users": _user,
     "blocks": _block,
 }

@@ -47,6 +47,8 @@ class Showing:
             project=owner.project,
             project_name=self._project_name(owner.project),
             agent=owner.agent,
+            host=owner.host,
+            user=owner.user,
             model=reply.model,
             version=reply.version,
             tokens=reply.tokens,

@@ -21,7 +21,20 @@ from tokentail.errors import StoreError, UsageError
 from tokentail.formats import usual_folders
 from tokentail.library import asked, following
 from tokentail.library.asked import ReportOptions
-from tokentail.library.rows import BlockRow, DayRow, ModelRow, MonthRow, ProjectRow, Report, Row, SessionRow, WeekRow, report_of
+from tokentail.library.rows import (
+    BlockRow,
+    DayRow,
+    HostRow,
+    ModelRow,
+    MonthRow,
+    ProjectRow,
+    Report,
+    Row,
+    SessionRow,
+    UserRow,
+    WeekRow,
+    report_of,
+)
 from tokentail.library.showing import Showing
 from tokentail.library.values import Reply, Update
 from tokentail.prices import PriceList
@@ -106,6 +119,10 @@ class Tail:
     @overload
     def report(self, name: Literal["models"], *, look: bool = True, **options: Unpack[ReportOptions]) -> Report[ModelRow]: ...
     @overload
+    def report(self, name: Literal["hosts"], *, look: bool = True, **options: Unpack[ReportOptions]) -> Report[HostRow]: ...
+    @overload
+    def report(self, name: Literal["users"], *, look: bool = True, **options: Unpack[ReportOptions]) -> Report[UserRow]: ...
+    @overload
     def report(self, name: Literal["blocks"], *, look: bool = True, **options: Unpack[ReportOptions]) -> Report[BlockRow]: ...
     @overload
     def report(self, name: str, *, look: bool = True, **options: Unpack[ReportOptions]) -> Report[Row]: ...
@@ -134,6 +151,8 @@ class Tail:
         timezone: str | ZoneInfo | None = None,
         project: str | Sequence[str] = (),
         model: str | Sequence[str] = (),
+        host: str | Sequence[str] = (),
+        user: str | Sequence[str] = (),
         look: bool = True,
     ) -> Iterator[Reply]:
         """
@@ -147,6 +166,8 @@ class Tail:
             timezone: whose days these are; None: the machine's.
             project: only these: slugs, shown names or folders, also with wildcards.
             model: only these, also with wildcards.
+            host: only these machines, also with wildcards; "this" is what this machine's own logs say.
+            user: only these people's machines, likewise.
             look: False: only what the store has already.
 
         Raises:
@@ -156,6 +177,7 @@ class Tail:
         zone = asked.zone_of(timezone, self._settings)
         start_ms, end_ms = asked.moments(since, until, zone)
         request = Request("daily", zone, projects=asked.names_of(project), models=asked.names_of(model))
+        request = request._replace(hosts=asked.names_of(host), users=asked.names_of(user))
         scope, _ = self._answer(lambda db, update: scope_of(request, Stored(db, self._prices), self._context(db, update)), look=look)
         return self._replies(start_ms, end_ms, scope)
 
@@ -220,7 +242,10 @@ class Tail:
     def _replies(self, start_ms: int, end_ms: int, scope: Scope) -> Iterator[Reply]:
         with following.store_errors(self._store_path), contextlib.closing(database.open_for_reading(self._store_path)) as db:
             showing = self._showing(lambda: db)
-            for reply in queries.replies_between(db, start_ms, end_ms, projects=scope.slugs, models=scope.models):
+            found = queries.replies_between(
+                db, start_ms, end_ms, projects=scope.slugs, models=scope.models, users=scope.users, hosts=scope.hosts
+            )
+            for reply in found:
                 yield showing.reply(reply)
 
     def _showing(self, db: Callable[[], sqlite3.Connection]) -> Showing:

@@ -33,6 +33,8 @@ class Reply:
     project: str  # the slug: the folder's name under `projects`
     project_name: str  # as shown
     agent: str  # the subagent's id, "" in the main conversation
+    host: str  # whose machine; "" is this one
+    user: str
     model: str  # as logged
     version: str  # of the program that wrote the log
     tokens: Tokens  # of the answer itself

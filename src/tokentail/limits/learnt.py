@@ -51,10 +51,11 @@ def models_of(db: sqlite3.Connection, kind: str) -> Set[str] | None:
 
 
 def costs_of(db: sqlite3.Connection, prices: PriceList, windows: list[Window], models: Set[str] | None = None) -> list[float]:
-    """What was used in each window, in dollars, as far as it has a price."""
+    """What this machine used in each window, in dollars, as far as it has a price."""
     adders = [Adder[str](prices) for _ in windows]
     if windows:
-        for used in usage.usage(db, Question(windows, models=models), prices):
+        own = usage.own_machine(db)
+        for used in usage.usage(db, Question(windows, models=models, users=own, hosts=own), prices):
             adders[used.window].add("", used.cell)
     return [(adder.cost_pico() or 0) / PICO_PER_USD for adder in adders]
 

@@ -146,7 +146,7 @@ def _is_fresh(sample: Sample, now_ms: int) -> bool:
 
 
 class _Costs:
-    """What the logs hold of a limit's models."""
+    """What the logs of this machine hold of a limit's models: a limit is a person's, and what others used counts towards theirs."""
 
     def __init__(self, db: sqlite3.Connection, prices: PriceList, models: Set[str] | None) -> None:
         self._db = db
@@ -160,7 +160,9 @@ class _Costs:
     def by_owner(self, window: Window) -> tuple[Counts, float, tuple[Share, ...]]:
         """All that was used in a window, in dollars too, and whose work it was."""
         adder = Adder[tuple[str, ...]](self._prices)
-        for each in usage.usage(self._db, Question([window], by="owner", models=self._models), self._prices):
+        own = usage.own_machine(self._db)
+        question = Question([window], by="owner", models=self._models, users=own, hosts=own)
+        for each in usage.usage(self._db, question, self._prices):
             adder.add((each.owner.project, "subagent" if each.owner.subagent else ""), each.cell)
         cost_usd = (adder.cost_pico() or 0) / PICO_PER_USD
         shares = [

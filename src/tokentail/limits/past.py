@@ -103,7 +103,9 @@ def _windows(db: sqlite3.Connection, prices: PriceList, now_ms: int, rounding: R
     """The windows that have ended, oldest first, with those of their moments at which somebody worked."""
     start_ms = (now_ms - LOOK_BACK_MS) // DAY_MS * DAY_MS
     between = _costs(db, prices, start_ms, now_ms)
-    fives = [start for start in usage.window_starts(db, LENGTHS_MS["five_hour"], ROUNDINGS[rounding]) if start >= start_ms]
+    own = usage.own_machine(db)
+    opened = usage.window_starts(db, LENGTHS_MS["five_hour"], ROUNDINGS[rounding], users=own, hosts=own)
+    fives = [start for start in opened if start >= start_ms]
     found = {}
     for kind, starts in zip(KINDS, (fives, range(start_ms, now_ms, DAY_MS)), strict=True):
         ended = (start for start in starts if start + LENGTHS_MS[kind] <= now_ms)

@@ -42,13 +42,13 @@ def _five_hours(db: sqlite3.Connection, said: Sample | None, now_ms: int, length
     """The first reply after a window opens the next one."""
     from tokentail.reports.blocks import ROUNDINGS  # who is told by Claude Code does without
 
-    step = ROUNDINGS[rounding]
+    step, own = ROUNDINGS[rounding], usage.own_machine(db)
     if said is None or now_ms - said.resets_ms > _CHAIN_MS:
-        starts = usage.window_starts(db, length, step)
+        starts = usage.window_starts(db, length, step, users=own, hosts=own)
         place = bisect_right(starts, now_ms) - 1
         return Bounds(starts[place], starts[place] + length) if place >= 0 and now_ms < starts[place] + length else None
     end = said.resets_ms
-    while (first := usage.first_since(db, end)) is not None and first <= now_ms:
+    while (first := usage.first_since(db, end, own)) is not None and first <= now_ms:
         start = max(first - first % step, end)  # windows do not overlap
         end = start + length
         if now_ms < end:

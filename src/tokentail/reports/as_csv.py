@@ -12,7 +12,17 @@ from tokentail.reports.text import safe
 
 # What a row has between its name and its counts. A field of an object is called by both names; the columns are always the same.
 _BESIDES: Mapping[str, Sequence[str]] = {
-    "sessions": ("project", "project_name", "first_at", "last_at", *(f"subagents_{name}" for name in ("agents", *Counts._fields))),
+    "sessions": (
+        "project",
+        "project_name",
+        "host",
+        "user",
+        "first_at",
+        "last_at",
+        *(f"subagents_{name}" for name in ("agents", *Counts._fields)),
+    ),
+    "hosts": ("first_at", "last_at"),
+    "users": ("first_at", "last_at"),
     "projects": ("project_name", "folder", "slugs", "first_at", "last_at"),
     "blocks": ("end", "first_at", "last_at", "active", *(f"pace_{name}" for name in Pace._fields)),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tokentail.model import BlockFacts, Counts, ProjectFacts, ReplyChange, Report, Row, SessionFacts
+from tokentail.model import BlockFacts, Counts, MachineFacts, ProjectFacts, ReplyChange, Report, Row, SessionFacts
 from tokentail.periods import utc_text
 from tokentail.prices import PriceList
 from tokentail.reports.parts import cost_share
@@ -13,6 +13,7 @@ from tokentail.totals import counts_of
 REPORT_SCHEMA = "tokentail/report/1"
 FEED_SCHEMA = "tokentail/feed/1"
 _on_one_line = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` makes one for each line
+_FEED_NAMES = ("id", "at", "session", "project", "agent", "model", "host", "user")
 # The first key of a row names it.
 ROW_NAMES = {
     "daily": "day",
@@ -21,6 +22,8 @@ ROW_NAMES = {
     "sessions": "session",
     "projects": "project",
     "models": "model",
+    "hosts": "host",
+    "users": "user",
     "blocks": "block",
 }
 
@@ -74,12 +77,11 @@ def feed_json(change: ReplyChange, prices: PriceList) -> str:
     reply = change.reply
     line: dict[str, object] = {"schema": FEED_SCHEMA, "event": change.event, "key": change.key}
     if reply is None:
-        line |= {"id": None, "at": None, "session": None, "project": None, "agent": None, "model": None, **Counts()._asdict()}
+        line |= {**dict.fromkeys(_FEED_NAMES), **Counts()._asdict()}
     else:
-        at = utc_text(reply.at_ms, digits="milliseconds")
-        owner = reply.owner
-        line |= {"id": reply.id, "at": at, "session": owner.session, "project": owner.project, "agent": owner.agent, "model": reply.model}
-        line |= counts_of(reply, prices)._asdict()
+        at, owner = utc_text(reply.at_ms, digits="milliseconds"), reply.owner
+        names = (reply.id, at, owner.session, owner.project, owner.agent, reply.model, owner.host, owner.user)
+        line |= {**dict(zip(_FEED_NAMES, names, strict=True)), **counts_of(reply, prices)._asdict()}
     return _on_one_line(line)
 
 
@@ -88,12 +90,14 @@ def _logs_read(report: Report) -> dict[str, int]:
     return report.logs_read._asdict() if report.logs_read and report.logs_read.bytes_skipped else {}
 
 
-def _facts(about: SessionFacts | ProjectFacts | BlockFacts | None) -> dict[str, object]:
+def _facts(about: SessionFacts | ProjectFacts | MachineFacts | BlockFacts | None) -> dict[str, object]:
     match about:
         case SessionFacts():
-            return {"project": about.project, "project_name": about.name, **_moments(about)}
+            return {"project": about.project, "project_name": about.name, "host": about.host, "user": about.user, **_moments(about)}
         case ProjectFacts():
             return {"project_name": about.name, "folder": about.folder or None, "slugs": about.slugs, **_moments(about)}
+        case MachineFacts():
+            return _moments(about)
         case BlockFacts():
             pace = about.pace._asdict() if about.pace else None
             return {"end": utc_text(about.end_ms), **_moments(about), "active": about.pace is not None, "pace": pace}
@@ -104,7 +108,7 @@ def _part(counts: Counts) -> dict[str, float | None]:
     return {"replies": counts.replies, "total_tokens": counts.total_tokens, "cost_usd": counts.cost_usd}
 
 
-def _moments(about: SessionFacts | ProjectFacts | BlockFacts) -> dict[str, object]:
+def _moments(about: SessionFacts | ProjectFacts | MachineFacts | BlockFacts) -> dict[str, object]:
     return {"first_at": utc_text(about.first_ms, digits="milliseconds"), "last_at": utc_text(about.last_ms, digits="milliseconds")}
 
 

@@ -23,25 +23,27 @@ def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Ta
     """
     A row a window.
 
-    The windows follow from all usage, since all of it shares a limit; what is counted in them is what was chosen.
+    The windows follow from all usage of the people and machines that were chosen, since all of it shares a limit; what is counted in
+    them is what was chosen.
     """
     # No gap of five hours has to be looked for: a reply that comes so late is behind the end of the window anyway.
-    blocks = [_block(start) for start in data.window_starts(BLOCK_MS, ROUNDINGS[request.rounding])]
+    blocks = [_block(start) for start in _starts(data, request.rounding, scope)]
     windows = list(_parts(blocks, scope))
     for used in data.usage(scope.question(windows)):
         tally.add(windows[used.window].key, used)
     ends = {block.key: block.end_ms for block in blocks}
     open_now = next((block for block in blocks if block.start_ms <= context.now_ms < block.end_ms), None)
-    goes = None if open_now is None else pace(*used_in(open_now, data, context.prices), open_now.end_ms, context.now_ms)
+    everything = Scope((), scope.projects, None, None, (), users=scope.users, hosts=scope.hosts)
+    goes = None if open_now is None else pace(*used_in(open_now, data, context.prices, everything), open_now.end_ms, context.now_ms)
     return [
         row._replace(about=BlockFacts(ends[row.key], *tally.moments[row.key], goes if open_now and row.key == open_now.key else None))
         for row in tally.rows()
     ]
 
 
-def running(data: Data, rounding: Rounding, now_ms: int) -> Window | None:
-    """The window that is open at a moment; None where nothing was used for five hours."""
-    starts = data.window_starts(BLOCK_MS, ROUNDINGS[rounding])
+def running(data: Data, rounding: Rounding, now_ms: int, scope: Scope | None = None) -> Window | None:
+    """The window that is open at a moment, of all or of the people and machines that were chosen; None where there is none."""
+    starts = _starts(data, rounding, scope)
     start = next((start for start in reversed(starts) if start <= now_ms), None)
     return None if start is None or now_ms >= start + BLOCK_MS else _block(start)
 
@@ -53,6 +55,11 @@ def used_in(window: Window, data: Data, prices: PriceList, scope: Scope | None =
         adder.add("", used.cell)
         first_ms = min(first_ms, used.first_ms)
     return adder.totals(), first_ms
+
+
+def _starts(data: Data, rounding: Rounding, scope: Scope | None) -> list[int]:
+    users, hosts = (None, None) if scope is None else (scope.users, scope.hosts)
+    return data.window_starts(BLOCK_MS, ROUNDINGS[rounding], users=users, hosts=hosts)
 
 
 def _block(start_ms: int) -> Window:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tokentail import periods
+from tokentail import machines, periods
 from tokentail.errors import UsageError
 from tokentail.model import Notes, Report, Row
 from tokentail.periods import LocalDay
 from tokentail.prices import normalise
 from tokentail.projects import Projects, matches
-from tokentail.reports import blocks, by_model, by_period, by_project, by_session
+from tokentail.reports import blocks, by_machine, by_model, by_period, by_project, by_session
 from tokentail.reports.data import Data
 from tokentail.reports.hints import unknown_name, why_empty
 from tokentail.reports.parts import with_estimates, with_not_final, with_provenance
@@ -28,6 +28,8 @@ KINDS: Mapping[str, tuple[Kind, str]] = {  # with their own order
     "sessions": (by_session.rows, "oldest"),
     "projects": (by_project.rows, "cost"),
     "models": (by_model.rows, "cost"),
+    "hosts": (by_machine.rows, "cost"),
+    "users": (by_machine.rows, "cost"),
     "blocks": (blocks.rows, "oldest"),
 }
 ORDERS = ("oldest", "newest", "cost", "tokens", "name")
@@ -82,7 +84,9 @@ def scope_of(request: Request, data: Data, context: Context) -> Scope:
         hints += [
             unknown_name("model", asked, called) for asked in request.models if not any(matches(names, asked) for names in called.values())
         ]
-    return Scope(_chosen_days(request, data), projects, slugs, models, tuple(hints), subagents=request.subagents)
+    users, hosts = _chosen_machines(request, data, hints)
+    days = _chosen_days(request, data)
+    return Scope(days, projects, slugs, models, tuple(hints), subagents=request.subagents, users=users, hosts=hosts)
 
 
 def chosen_projects(request: Request, projects: Projects) -> set[str]:
@@ -97,6 +101,22 @@ def chosen_projects(request: Request, projects: Projects) -> set[str]:
 def is_chosen_model(request: Request, model: str) -> bool:
     """Is it one of the models that are asked for?"""
     return any(matches((model, normalise(model)), asked) for asked in request.models)
+
+
+def _chosen_machines(request: Request, data: Data, hints: list[str]) -> tuple[set[str] | None, set[str] | None]:
+    """The users and the hosts that are asked for; hints are added."""
+    is_choice = request.users or request.hosts
+    if not is_choice and request.report != "blocks":
+        return None, None
+    known = data.machines()
+    if not is_choice and len(known) > 1:
+        hints.append("these windows are of several machines together, but a limit is a person's (--user NAME shows one's)")
+    chosen: list[set[str] | None] = []
+    for what, asked, names in (("user", request.users, {user for user, _ in known}), ("host", request.hosts, {host for _, host in known})):
+        chosen.append(machines.meant(names, asked) if asked else None)
+        hints += [unknown_name(what, each, names - {""}) for each in asked if not machines.meant({"", *names}, [each])]
+    users, hosts = chosen
+    return users, hosts
 
 
 def _chosen_days(request: Request, data: Data) -> list[LocalDay]:

@@ -13,34 +13,35 @@ from tokentail.reports.scope import Scope, Tally
 from tokentail.totals import Adder, costliest_first
 
 _NOBODY = (0, Counts(), ())
+_Place = tuple[str, str, str]  # project, user, host
 
 
 def rows(request: Request, data: Data, context: Context, scope: Scope, tally: Tally) -> Sequence[Row]:
     """A row a session; the use of its subagents is part of it, and shown under it."""
     subagents = _Subagents(context.prices, request.agents)
-    projects: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    places: defaultdict[str, dict[_Place, int]] = defaultdict(dict)
     for used in data.usage(scope.question(scope.whole(), "owner")):
         owner = used.owner
         tally.add(owner.session, used)
-        replies = projects[owner.session]
-        replies[owner.project] = replies.get(owner.project, 0) + used.cell.replies
+        replies, place = places[owner.session], (owner.project, owner.user, owner.host)
+        replies[place] = replies.get(place, 0) + used.cell.replies
         if owner.agent or owner.subagent:
             subagents.add(used)
     under = subagents.by_session()
     return [
-        Row(row.key, row.counts, _facts(row.key, projects[row.key], under.get(row.key, _NOBODY), scope, tally), row.models)
+        Row(row.key, row.counts, _facts(row.key, places[row.key], under.get(row.key, _NOBODY), scope, tally), row.models)
         for row in tally.rows()
     ]
 
 
 def _facts(
-    session: str, projects: Mapping[str, int], under: tuple[int, Counts, tuple[Row, ...]], scope: Scope, tally: Tally
+    session: str, places: Mapping[_Place, int], under: tuple[int, Counts, tuple[Row, ...]], scope: Scope, tally: Tally
 ) -> SessionFacts:
-    # A session that went on in another folder is shown with the project that has most of its replies.
-    project = min(projects, key=lambda slug: (-projects[slug], slug)) if len(projects) > 1 else next(iter(projects))
+    # A session that went on in another folder is shown with the one that has most of its replies.
+    project, user, host = min(places, key=lambda place: (-places[place], place)) if len(places) > 1 else next(iter(places))
     first_ms, last_ms = tally.moments[session]
     subagents, together, each = under
-    return SessionFacts(project, scope.projects.name(project), first_ms, last_ms, subagents, together, each)
+    return SessionFacts(project, scope.projects.name(project), first_ms, last_ms, subagents, together, each, host, user)
 
 
 class _Subagents:

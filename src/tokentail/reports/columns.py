@@ -8,8 +8,8 @@ from functools import cache
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from tokentail import periods
-from tokentail.model import BlockFacts, Counts, Estimated, ProjectFacts, Report, Row, SessionFacts
+from tokentail import machines, periods
+from tokentail.model import BlockFacts, Counts, Estimated, MachineFacts, ProjectFacts, Report, Row, SessionFacts
 from tokentail.reports import text
 from tokentail.reports.blocks import BLOCK_MS
 from tokentail.reports.build import shown_path
@@ -23,7 +23,7 @@ RUNNING = "●"
 _BOLD, _GREEN, _CYAN = "1", "32", "36"  # of the 16 colours that every terminal has, and its owner has chosen
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LEAST_NAME, _LEAST_MODEL, _MOST_NAME = 14, 22, 40  # cells
-Facts = TypeVar("Facts", SessionFacts, ProjectFacts, BlockFacts)
+Facts = TypeVar("Facts", SessionFacts, ProjectFacts, MachineFacts, BlockFacts)
 Columns = Callable[[Report], list[Column]]
 
 
@@ -75,7 +75,8 @@ def part_columns(report: Report) -> list[Column]:
     """Of each row, what was asked for besides its counts: how many replies stand where, and how many are not final."""
     asked = []
     if report.provenance is not None:
-        for place, title in enumerate(("On disk", "Deleted", "Rewritten")):
+        is_one_machine = not report.provenance.elsewhere.replies
+        for place, title in enumerate(("On disk", "Deleted", "Rewritten", *(() if is_one_machine else ("Elsewhere",)))):
             parts = [row.provenance[place].replies if row.provenance else 0 for row in report.rows]
             asked.append(_part(title, [f"{part:,}" for part in parts], f"{report.provenance[place].replies:,}"))
     if report.not_final is not None:
@@ -167,7 +168,33 @@ def _sessions(report: Report) -> list[Column]:
 
 def _session_facts(report: Report) -> list[Column]:
     facts = [_facts(row, SessionFacts) for row in report.rows]
-    return [Column("Lasted", 25, [text.duration(about.last_ms - about.first_ms) for about in facts], right=True)]
+    whose = [_machine("Host", [about.host for about in facts]), _machine("User", [about.user for about in facts])]
+    return [
+        *(column for column, is_told in zip(whose, _told(facts), strict=True) if is_told),
+        Column("Lasted", 25, [text.duration(about.last_ms - about.first_ms) for about in facts], right=True),
+    ]
+
+
+def _told(facts: Sequence[SessionFacts]) -> tuple[bool, bool]:
+    """Is there another host than this machine, is there another user?"""
+    return any(about.host for about in facts), any(about.user for about in facts)
+
+
+def _hosts(report: Report) -> list[Column]:
+    return [_machine("Host", [row.key for row in report.rows])._replace(importance=KEY, style=_BOLD)]
+
+
+def _users(report: Report) -> list[Column]:
+    return [_machine("User", [row.key for row in report.rows])._replace(importance=KEY, style=_BOLD)]
+
+
+def _machine(title: str, names: Sequence[str]) -> Column:
+    return Column(title, 46, [text.safe(machines.shown(name)) for name in names], least=_LEAST_NAME, most=_MOST_NAME)
+
+
+def _machine_facts(report: Report) -> list[Column]:
+    clock = _clock(report)
+    return [Column("Last used", 47, [clock(_facts(row, MachineFacts).last_ms)[:10] for row in report.rows])]
 
 
 def _projects(report: Report) -> list[Column]:
@@ -223,5 +250,7 @@ KINDS: Mapping[str, Kind] = {
     "sessions": Kind(_sessions, _session_facts, _BRIEF, bars=False),
     "projects": Kind(_projects, _project_facts, _BRIEF, shares=True),
     "models": Kind(_models, numbers=_FULL, shares=True),
+    "hosts": Kind(_hosts, _machine_facts, _BRIEF, shares=True),
+    "users": Kind(_users, _machine_facts, _BRIEF, shares=True),
     "blocks": Kind(_blocks, numbers=_BRIEF),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Protocol
 
 from tokentail import queries, usage
@@ -21,7 +21,7 @@ class Data(Protocol):
     def days(self) -> Sequence[int]:
         """The UTC days, counted since 1970, that have a reply, ascending."""
 
-    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
+    def window_starts(self, length_ms: int, rounding_ms: int, *, users: Set[str] | None = None, hosts: Set[str] | None = None) -> list[int]:
         """What `usage.window_starts` gives."""
 
     def usage(self, question: Question) -> Iterator[Usage]:
@@ -32,6 +32,9 @@ class Data(Protocol):
 
     def models(self) -> set[str]:
         """Every model's name."""
+
+    def machines(self) -> Set[tuple[str, str]]:
+        """Every (user, host) that has replies."""
 
 
 class Stored:
@@ -44,8 +47,8 @@ class Stored:
     def days(self) -> Sequence[int]:
         return usage.days_with_usage(self._db)
 
-    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
-        return usage.window_starts(self._db, length_ms, rounding_ms)
+    def window_starts(self, length_ms: int, rounding_ms: int, *, users: Set[str] | None = None, hosts: Set[str] | None = None) -> list[int]:
+        return usage.window_starts(self._db, length_ms, rounding_ms, users=users, hosts=hosts)
 
     def usage(self, question: Question) -> Iterator[Usage]:
         return usage.usage(self._db, question, self._prices)
@@ -55,6 +58,9 @@ class Stored:
 
     def models(self) -> set[str]:
         return usage.models(self._db)
+
+    def machines(self) -> Set[tuple[str, str]]:
+        return usage.machines(self._db)
 
 
 class Counted:
@@ -69,11 +75,12 @@ class Counted:
     def days(self) -> Sequence[int]:
         return sorted({at_ms // DAY_MS for at_ms in self._times})
 
-    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
+    def window_starts(self, length_ms: int, rounding_ms: int, *, users: Set[str] | None = None, hosts: Set[str] | None = None) -> list[int]:
         starts: list[int] = []
-        for at_ms in self._times:
-            if not starts or at_ms >= starts[-1] + length_ms:
-                starts.append(at_ms - at_ms % rounding_ms)
+        for reply in self._replies:
+            is_late = not starts or reply.at_ms >= starts[-1] + length_ms
+            if is_late and (users is None or reply.owner.user in users) and (hosts is None or reply.owner.host in hosts):
+                starts.append(reply.at_ms - reply.at_ms % rounding_ms)
         return starts
 
     def usage(self, question: Question) -> Iterator[Usage]:
@@ -90,6 +97,10 @@ class Counted:
                 continue
             if question.subagents is not None and reply.owner.subagent != question.subagents:
                 continue
+            if question.users is not None and reply.owner.user not in question.users:
+                continue
+            if question.hosts is not None and reply.owner.host not in question.hosts:
+                continue
             for cell in self._cells(reply):
                 if question.models is None or cell.model in question.models:
                     yield Usage(window, reply.owner, cell, reply.at_ms, reply.at_ms)
@@ -99,6 +110,9 @@ class Counted:
 
     def models(self) -> set[str]:
         return {cell.model for reply in self._replies for cell in cells_of(reply, self._prices)}
+
+    def machines(self) -> Set[tuple[str, str]]:
+        return {(reply.owner.user, reply.owner.host) for reply in self._replies}
 
     def _cells(self, reply: Reply) -> Iterable[Cell]:
         return cells_of(reply, self._prices)
@@ -116,14 +130,17 @@ class Added(Counted):
     def days(self) -> Sequence[int]:
         return self._data.days()
 
-    def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
-        return self._data.window_starts(length_ms, rounding_ms)
+    def window_starts(self, length_ms: int, rounding_ms: int, *, users: Set[str] | None = None, hosts: Set[str] | None = None) -> list[int]:
+        return self._data.window_starts(length_ms, rounding_ms, users=users, hosts=hosts)
 
     def folders(self) -> dict[str, str]:
         return self._data.folders()
 
     def models(self) -> set[str]:
         return self._data.models()
+
+    def machines(self) -> Set[tuple[str, str]]:
+        return self._data.machines()
 
     def _cells(self, reply: Reply) -> Iterable[Cell]:
         """At the rate of the reply, which depends on its prompt."""

@@ -61,7 +61,7 @@ def _report(skim: Skim, request: Request, context: Context) -> Report:
     else:
         skim.want(_criterion(skim, request, context))
         report = _built(skim, request, context)
-    if (request.projects or request.models) and (report.hints or not report.rows):
+    if request.is_choice and (report.hints or not report.rows):
         # Which names there are, and when there was something, is said of all replies.
         skim.want(Everything())
         report = _built(skim, request, context)
@@ -100,7 +100,7 @@ def _of_period(skim: Skim, request: Request, context: Context) -> Report:
         report = _built(skim, request, context, replies)
         # Of what lies beyond, some replies may be known, and not others.
         moments = [reply.at_ms for reply in replies if During(low, high).holds(reply)]
-        is_empty = not report.rows and not (request.projects or request.models)
+        is_empty = not report.rows and not request.is_choice
         has_earlier = start is None or low is None or not is_empty or any(at < start for at in moments)
         has_later = end is None or high is None or not is_empty or any(at >= end for at in moments)
         knows_windows = not is_blocks or start is None or low is None or _has_pause(moments, low, start)

@@ -31,7 +31,7 @@ def why_empty(request: Request, data: Data, context: Context, scope: Scope) -> I
     first = day_of(min(first for first, _ in moments), request.zone)
     last = day_of(max(last for _, last in moments), request.zone)
     today = day_of(context.now_ms, request.zone)
-    usage = "usage of what was chosen" if request.projects or request.models else "usage"
+    usage = "usage of what was chosen" if request.is_choice else "usage"
     if request.since is not None and request.since > today:
         yield f"the period begins in the future ({request.since}; today is {today})"
     elif request.since is not None and request.since > last:

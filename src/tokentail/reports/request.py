@@ -22,7 +22,7 @@ class Estimates(Protocol):
 class Request(NamedTuple):
     """What a person asks for."""
 
-    report: str  # daily, weekly, monthly, sessions, projects, models, blocks
+    report: str  # daily, weekly, monthly, sessions, projects, models, hosts, users, blocks
     zone: ZoneInfo
     since: date | None = None  # days of the zone, inclusive
     until: date | None = None
@@ -39,6 +39,13 @@ class Request(NamedTuple):
     order: str = ""  # see build.ORDERS; "" is the report's own
     limit: int | None = None  # rows
     subagents: bool | None = None  # only what they used, or only what they did not
+    hosts: tuple[str, ...] = ()  # names as of projects, see `machines`
+    users: tuple[str, ...] = ()
+
+    @property
+    def is_choice(self) -> bool:
+        """Is it about some of all usage only, whatever the days?"""
+        return bool(self.projects or self.models or self.hosts or self.users)
 
 
 class Context(NamedTuple):

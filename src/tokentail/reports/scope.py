@@ -24,10 +24,13 @@ class Scope(NamedTuple):
     hints: tuple[str, ...]
     part: str = ""  # of usage, see `Question.part`
     subagents: bool | None = None  # likewise
+    users: Set[str] | None = None
+    hosts: Set[str] | None = None
 
     def question(self, windows: Sequence[Window], by: str = "") -> Question:
         """What is to be added up in those windows."""
-        return Question(windows, by, self.slugs, self.models, self.part, subagents=self.subagents)
+        parts = (windows, by, self.slugs, self.models, self.part)
+        return Question(*parts, subagents=self.subagents, users=self.users, hosts=self.hosts)
 
     def whole(self) -> list[Window]:
         """All of the chosen time, whatever the days."""

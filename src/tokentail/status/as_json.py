@@ -41,7 +41,7 @@ def status_json(status: Status, zone: ZoneInfo) -> str:
 
 
 def _counted(held: Census, zone: ZoneInfo) -> dict[str, object]:
-    replies, first_ms, last_ms, sessions, projects, forgotten = held.counted
+    replies, first_ms, last_ms, sessions, projects, forgotten, of_others, hosts = held.counted
     first, last = (None if at_ms is None else periods.day_of(at_ms, zone).isoformat() for at_ms in (first_ms, last_ms))
     return {
         "replies": replies,
@@ -50,6 +50,8 @@ def _counted(held: Census, zone: ZoneInfo) -> dict[str, object]:
         "first_day": first,
         "last_day": last,
         "forgotten_groups": forgotten,
+        "replies_of_other_hosts": of_others,
+        "other_hosts": hosts,
     }
 
 

@@ -59,8 +59,10 @@ def _counted(status: Status, zone: ZoneInfo) -> Iterator[str]:
     if status.census is None:
         yield "  Nothing yet: the first report counts what the logs hold." if not status.store.exists else "  It cannot be told, see below."
         return
-    replies, first_ms, last_ms, sessions, projects, forgotten = status.census.counted
+    replies, first_ms, last_ms, sessions, projects, forgotten, of_others, hosts = status.census.counted
     yield _line("Replies", f"{replies:,} (sessions: {sessions:,}, projects: {projects:,})")
+    if of_others:
+        yield _line("Of others", f"{of_others:,} of them came from other machines (hosts: {hosts:,})")
     if first_ms is not None and last_ms is not None:
         yield _line("Days", f"{periods.day_of(first_ms, zone)} to {periods.day_of(last_ms, zone)}")
     if forgotten:

@@ -42,7 +42,8 @@ def of_store(
     own = of_claude(said)
     windows = _windows(zone, now_ms)
     today, last_hour = Adder[str](prices), Adder[str](prices)
-    for used in usage.usage(db, Question(windows), prices):
+    this = usage.own_machine(db)  # the line is a person's, whatever others send here
+    for used in usage.usage(db, Question(windows, users=this, hosts=this), prices):
         key = windows[used.window].key
         if "today" in key:
             today.add("", used.cell)

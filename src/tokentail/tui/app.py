@@ -25,6 +25,7 @@ from tokentail import periods
 from tokentail.config import Config
 from tokentail.coordinator import UpdateCoordinator
 from tokentail.errors import StoreError, TokentailError
+from tokentail.machines import THIS
 from tokentail.prices import PriceList
 from tokentail.reports import text
 from tokentail.tui import palette, theme
@@ -40,17 +41,17 @@ from tokentail.tui.filtered import Filtered
 from tokentail.tui.follower import Ended, Follower, Found, Reading
 from tokentail.tui.help import Help
 from tokentail.tui.keys import Keys
-from tokentail.tui.lists import MODELS, PROJECTS, SESSIONS, ReportList
+from tokentail.tui.lists import HOSTS, MODELS, PROJECTS, SESSIONS, USERS, ReportList
 from tokentail.tui.looks import History, Looks
 from tokentail.tui.memory import Memory, remember, remembered
 from tokentail.tui.panels import Engine, Models, Notice, Panel, TitleBar
 from tokentail.tui.snapshot import Figures, Snapshot, Watch
 from tokentail.tui.table import Table
-from tokentail.tui.tabs import TABS, TabBar
+from tokentail.tui.tabs import OTHERS, TABS, TabBar
 
 ALLOWANCES_EVERY_S = 10.0
 _BAR_CELLS = 24
-_LISTS = {kind.report: kind for kind in (PROJECTS, SESSIONS, MODELS)}
+_LISTS = {kind.report: kind for kind in (PROJECTS, SESSIONS, MODELS, HOSTS, USERS)}
 
 
 def run_screen(
@@ -100,7 +101,7 @@ class LiveScreen(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (30, "-medium"), (38, "-tall")]  # noqa: RUF012  # Textual does not call it a class variable
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
-        *(Binding(tab.key, f"open({tab.name!r})", tab.title, show=False) for tab in TABS),
+        *(Binding(tab.key, f"open({tab.name!r})", tab.title, show=False) for tab in (*TABS, *OTHERS)),
         Binding("tab", "step(1)", "Next tab", show=False, priority=True),
         Binding("shift+tab", "step(-1)", "Tab before", show=False, priority=True),
         Binding("p,space", "pause", "Pause", key_display="p"),
@@ -210,9 +211,11 @@ class LiveScreen(App[None]):
 
     async def action_open(self, name: str) -> None:
         """Open a tab; its page is made when it is opened for the first time."""
+        screen = self.screen_stack[0]
+        if name not in self._tab_names():
+            return
         while len(self.screen_stack) > 1:
             self.pop_screen()
-        screen = self.screen_stack[0]
         found = next(iter(screen.query(f".page#{name}")), None)
         if found is None:
             found = self._new_page(name)
@@ -229,8 +232,11 @@ class LiveScreen(App[None]):
     async def action_step(self, by: int) -> None:
         if isinstance(self.screen, ModalScreen):
             return
-        names = [tab.name for tab in TABS]
+        names = self._tab_names()
         await self.action_open(names[(names.index(self._open) + by) % len(names)])
+
+    def _tab_names(self) -> list[str]:
+        return [tab.name for tab in self.screen_stack[0].query_one(TabBar).tabs]
 
     async def action_filter(self) -> None:
         """Filter the requests."""
@@ -262,6 +268,10 @@ class LiveScreen(App[None]):
         match of.kind.report:
             case "projects":
                 self._go_down(SessionsScreen(trail, self._asker, of.request._replace(projects=(row.key,))))
+            case "hosts":
+                self._go_down(SessionsScreen(trail, self._asker, of.request._replace(hosts=(row.key or THIS,))))
+            case "users":
+                self._go_down(SessionsScreen(trail, self._asker, of.request._replace(users=(row.key or THIS,))))
             case "models":
                 self._go_down(SessionsScreen(trail, self._asker, of.request._replace(models=(row.key,))))
             case _:
@@ -415,6 +425,8 @@ class LiveScreen(App[None]):
             self._page.allow(self._allowances)
 
     def _show_around(self, snapshot: Snapshot) -> None:
+        if snapshot.has_others:
+            self.screen_stack[0].query_one(TabBar).show_others()
         self._chart.show(snapshot.figures.minutes)
         for panel in self._panels:
             panel.show(snapshot)

@@ -36,6 +36,7 @@ _GONE = {
     "deleted": "The log was deleted. What was counted of it stays counted.",
     "rewritten": "A rewrite of the log removed this line. What was counted of it stays counted.",
 }
+_ELSEWHERE = "No log of this machine holds it: another machine sent it, and its log is there."
 
 
 class Deeper(Screen[None]):
@@ -243,7 +244,7 @@ class ReplyScreen(TextScreen):
         self._show()
 
     def action_line(self, step: int) -> None:
-        if self._shows_line and self._story is not None:
+        if self._shows_line and self._story is not None and self._story.lines:
             self._number = (self._number + step) % len(self._story.lines)
             self._show()
 
@@ -269,6 +270,8 @@ class ReplyScreen(TextScreen):
 
     def _line_of(self, story: ReplyStory) -> list[str]:
         """A line of the log: where it stands, then what it says."""
+        if not story.lines:
+            return [_ELSEWHERE]
         line = story.lines[self._number]
         place = (text.safe(line.spot.path), f"  byte {line.spot.offset_bytes:,}", "")
         if line.original is None:
@@ -277,7 +280,7 @@ class ReplyScreen(TextScreen):
         return [*place, *form(line.original)]
 
     def _title(self) -> str:
-        if self._shows_line and self._story is not None:
+        if self._shows_line and self._story is not None and self._story.lines:
             return f"line {self._number + 1} of {len(self._story.lines)} · {self._story.lines[self._number].role}"
         return super()._title()
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 _MEANING_CELLS = 52
 _KEYS = (
-    ("1 to 7  Tab", "live, projects, sessions, models, days, limits and budgets, engine"),
+    ("1 to 7  Tab", "live, projects, sessions, models, days, limits and budgets, engine; 8 and 9: hosts and users"),
     ("↑ ↓ PgUp PgDn", "choose a row; in the requests on into older ones, Home goes back to the newest"),
     ("Enter", "what a row is made of: sessions, replies, the explanation of a reply; Esc goes back"),
     ("e", "of a session or a day: where its sum comes from"),

@@ -1,20 +1,20 @@
-"""The only place that shows reports as lists one can order, filter and go deeper in: projects, sessions, models."""
+"""The only place that shows reports as lists one can order, filter and go deeper in: projects, sessions, models, hosts, users."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
 
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tokentail import periods
+from tokentail import machines, periods
 from tokentail.errors import TokentailError
-from tokentail.model import ProjectFacts, Report, Row, SessionFacts
+from tokentail.model import MachineFacts, ProjectFacts, Report, Row, SessionFacts
 from tokentail.reports import text
 from tokentail.reports.columns import measure
 from tokentail.reports.names import model_name
@@ -168,12 +168,17 @@ def _lines(report: Report) -> list[Line]:
 
 
 def _name(row: Row) -> str:
-    return row.about.name if isinstance(row.about, SessionFacts | ProjectFacts) else model_name(row.key)
+    match row.about:
+        case SessionFacts() | ProjectFacts():
+            return row.about.name
+        case MachineFacts():
+            return machines.shown(row.key)
+    return model_name(row.key)
 
 
 def _last(row: Row, report: Report) -> str:
     zone = periods.parse_zone(report.timezone)
-    return periods.clock_text(row.about.last_ms, zone) if isinstance(row.about, SessionFacts | ProjectFacts) else ""
+    return periods.clock_text(row.about.last_ms, zone) if isinstance(row.about, SessionFacts | ProjectFacts | MachineFacts) else ""
 
 
 def _last_ms(line: Line) -> int:
@@ -233,6 +238,16 @@ def _project_columns(width: int) -> tuple[Column[Line], ...]:
 
 
 @lru_cache(maxsize=16)
+def _machine_columns(what: str, width: int) -> tuple[Column[Line], ...]:
+    found: list[Column[Line]] = [
+        Column(what, 0, "name", True, lambda line: line.name, 0, "name"),
+        Column("last used", 10, "muted", True, lambda line: line.last[:10], order="newest"),
+        *_figures(width, is_full=width >= _LASTED_FROM),
+    ]
+    return fitted(found, width, dispensable=("share", "last used", "replies"), least=12, most=36)
+
+
+@lru_cache(maxsize=16)
 def _session_columns(width: int) -> tuple[Column[Line], ...]:
     found: list[Column[Line]] = [
         Column("last used", 16, "muted", True, lambda line: line.last, 0, "newest"),
@@ -266,4 +281,6 @@ def _subagents(line: Line) -> str:
 
 PROJECTS = Kind("projects", "projects", "project", _project_columns, ("cost", "tokens", "replies", "newest", "name"))
 SESSIONS = Kind("sessions", "sessions", "session", _session_columns, ("newest", "cost", "tokens", "replies", "name"))
+HOSTS = Kind("hosts", "hosts", "host", partial(_machine_columns, "host"), ("cost", "tokens", "replies", "newest", "name"))
+USERS = Kind("users", "users", "user", partial(_machine_columns, "user"), ("cost", "tokens", "replies", "newest", "name"))
 MODELS = Kind("models", "models", "model", _model_columns, ("cost", "tokens", "replies", "name"))

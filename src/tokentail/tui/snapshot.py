@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tokentail import periods, queries
+from tokentail import periods, queries, usage
 from tokentail.config import Rounding
 from tokentail.model import Counts, Live, Metrics, Pace, Reply, ReplyChange, Update
 from tokentail.periods import MINUTE_MS
@@ -106,6 +106,7 @@ class Snapshot:
     changes: tuple[FeedChange, ...]
     look: Look
     behind: bool  # the next changes may not be all: this look lost a guarantee, or the store, still empty, tells of none
+    has_others: bool = False  # do other machines send to this one?
 
 
 class Watch:
@@ -126,6 +127,7 @@ class Watch:
         self._every_s, self._clock = figures_every_s, clock
         self._rolling = RollingWindow(prices)
         self._projects = Projects({}, aliases)
+        self._has_others = False
         self._last: Snapshot | None = None
         self._due = 0.0  # when figures may be asked for again, by our clock
         self._are_old = True
@@ -152,6 +154,7 @@ class Watch:
             changes=tuple(self._change(change) for change in changes),
             look=look,
             behind=bool(update.degraded) or latest == (),
+            has_others=self._has_others,
         )
         return self._last
 
@@ -165,6 +168,8 @@ class Watch:
         self._are_old = True
         if all_anew:
             self._rolling.forget()
+            self._has_others = usage.own_machine(db) is not None
+        self._has_others |= any(change.reply is not None and any(change.reply.owner[-2:]) for change in changes)
         self._rolling.expect(changes)
         if all_anew or any(change.reply and change.reply.owner.project not in self._projects.folders for change in changes):
             self._projects = Projects(queries.project_folders(db), self._aliases)

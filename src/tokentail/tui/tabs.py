@@ -26,6 +26,7 @@ TABS = (
     Tab("6", "limits", "Limits"),
     Tab("7", "looks", "Engine"),
 )
+OTHERS = (Tab("8", "hosts", "Hosts"), Tab("9", "users", "Users"))  # where other machines send to this one
 
 
 class TabBar(Widget):
@@ -38,19 +39,25 @@ class TabBar(Widget):
 
     def __init__(self, tabs: Sequence[Tab] = TABS) -> None:
         super().__init__(id="tabs")
-        self._tabs = tabs
+        self.tabs = tabs
         self._open = tabs[0].name
+
+    def show_others(self) -> None:
+        """There are other machines."""
+        if len(self.tabs) == len(TABS):
+            self.tabs = (*TABS, *OTHERS)
+            self.refresh()
 
     def open(self, name: str) -> None:
         self._open = name
         self.refresh()
 
     def render(self) -> Content:
-        return Content.assemble(*((f" {tab.key} {tab.title} ", self._style(tab)) for tab in self._tabs))
+        return Content.assemble(*((f" {tab.key} {tab.title} ", self._style(tab)) for tab in self.tabs))
 
     def on_click(self, event: events.Click) -> None:
         end = 0
-        for tab in self._tabs:
+        for tab in self.tabs:
             end += len(tab.title) + 4
             if event.x < end:
                 self.post_message(self.Chosen(tab.name))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
-from tokentail import __version__, database, periods, queries
+from tokentail import __version__, database, machines, periods, queries
 from tokentail.budgets import showing
 from tokentail.budgets.measuring import standings
 from tokentail.budgets.memory import Memory
@@ -201,9 +201,9 @@ class Answers:
         }
 
     def _window(self, db: sqlite3.Connection, scope: Scope, now_ms: int) -> dict[str, object] | None:
-        """The five-hour window that is running: the replies of all open it, what is asked for is added up in it."""
+        """The five-hour window that is running: all replies of the machines that are asked for open it; what is asked for is added up."""
         data = Stored(db, self._place.prices)
-        window = running(data, self._place.settings.blocks.rounding, now_ms)
+        window = running(data, self._place.settings.blocks.rounding, now_ms, scope)
         if window is None:
             return None
         counts, first_ms = used_in(window, data, self._place.prices, scope)
@@ -238,6 +238,8 @@ class Answers:
             order=order or asked["order"],
             limit=None if name == "sessions" and breakdown else int(asked["limit"]) if asked["limit"] else None,
             subagents=asked.subagents,
+            hosts=asked.all("host"),
+            users=asked.all("user"),
         )
         context = self._context(db)
         if request.estimate:
@@ -279,6 +281,10 @@ class Answers:
             conditions.append(({number for number, owner in owners.items() if owner.project in slugs}, set()))
         if asked["session"]:
             conditions.append(({number for number, owner in owners.items() if owner.session == asked["session"]}, set()))
+        if hosts := asked.all("host"):
+            conditions.append(({number for number, owner in owners.items() if machines.is_meant(owner.host, hosts)}, set()))
+        if users := asked.all("user"):
+            conditions.append(({number for number, owner in owners.items() if machines.is_meant(owner.user, users)}, set()))
         if asked.subagents is not None:
             conditions.append(({number for number, owner in owners.items() if owner.subagent is asked.subagents}, set()))
         if asked.all("model"):
@@ -287,6 +293,7 @@ class Answers:
 
     def _scope(self, db: sqlite3.Connection, asked: Asked) -> Scope:
         request = Request("models", self._place.zone, projects=asked.all("project"), models=asked.all("model"), subagents=asked.subagents)
+        request = request._replace(hosts=asked.all("host"), users=asked.all("user"))
         return scope_of(request, Stored(db, self._place.prices), Context(self._place.prices, self._now_ms(), aliases=self._aliases))
 
     def _context(self, db: sqlite3.Connection) -> Context:
@@ -347,9 +354,8 @@ def _last_used(row: Row) -> tuple[int, str]:
 
 def _names(row: Row) -> list[str]:
     about = row.about
-    return [
-        name.casefold() for name in (row.key, getattr(about, "project", ""), getattr(about, "name", ""), *(each.key for each in row.models))
-    ]
+    said = (getattr(about, name, "") for name in ("project", "name", "host", "user"))
+    return [name.casefold() for name in (row.key, *said, *(each.key for each in row.models))]
 
 
 def _cursor(at_ms: int, key: str) -> str:

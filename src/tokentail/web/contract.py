@@ -86,6 +86,8 @@ class Asked:
 _NAMES = (
     Param("project", "only this project: its name, folder or slug; * and ? stand for others", many=True),
     Param("model", "only this model; * and ? as in a shell", many=True),
+    Param("host", "only this machine: `this` is what the server's own logs say; * and ? as in a shell", many=True),
+    Param("user", "only this person's machines, likewise", many=True),
     Param("agent", "only what subagents used, or only what they did not", choices=("main", "subagents")),
 )
 _PERIOD = (
@@ -102,7 +104,7 @@ _REPORT = (
     Param("breakdown", "each row's models, too", "flag"),
     Param("agents", "each session's subagents, too", "flag"),
     Param("worktrees", "worktrees of one repository as one project", "flag"),
-    Param("provenance", "how much stands in logs on disk, and how much was deleted or rewritten", "flag"),
+    Param("provenance", "how much stands in logs on disk, was deleted or rewritten, or came from elsewhere", "flag"),
     Param("not_final", "what the replies used whose output count is a lower bound", "flag"),
     Param("estimate_output", "beside the counts, what they may be where the log holds no final output", "flag"),
     Param("rounding", "to what the start of a five-hour window is rounded down", choices=ROUNDINGS),
