@@ -132,14 +132,20 @@ class Line:
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer; 0 where there was none."""
         began = time.monotonic()
-        try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                status, answer = await self._post(path, body)
-        except (OSError, EOFError, ValueError, IndexError):
-            self.close()
-            status, answer = 0, b""
+        was_open = self._streams is not None
+        status, answer = await self._tried(path, body)
+        if not status and was_open:  # the other side may have closed it meanwhile
+            status, answer = await self._tried(path, body)
         self._done.acknowledged_s.append(time.monotonic() - began)
         return status, answer
+
+    async def _tried(self, path: str, body: bytes) -> tuple[int, bytes]:
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                return await self._post(path, body)
+        except (OSError, EOFError, ValueError, IndexError):
+            self.close()
+            return 0, b""
 
     async def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
         plan = self._plan

@@ -37,7 +37,7 @@ from tokentail.model import Record
 
 MACHINES, PROCESSES = 1_000, 2
 MAX_BYTES, MIN_A_SECOND, MAX_SEEN_S, MAX_SEEN_AT_ONCE_MS = 80, 5_000, 2.0, 200
-FAILING = 200  # machines
+FAILING = 1_000  # machines
 _PAUSE_S = 1.0
 NETWORK, OUTSIDE, INSIDE = "tokentail-hub", "10.77.31.1", "10.77.31.2"
 
@@ -185,7 +185,7 @@ def _failed(bench: Bench, scratch: Path, *, has_network: bool) -> list[Row]:
     kills = cuts = 0
     copy = scratch / "copy.db"
     each = FAILING // PROCESSES
-    plans = [Plan(address, port, agent, n * each, each, seconds, batch=50, fails=True, seed=7) for n in range(PROCESSES)]
+    plans = [Plan(address, port, agent, n * each, each, seconds, batch=50, every_s=1.5, fails=True, seed=7) for n in range(PROCESSES)]
     with simulated(plans) as results:
         ends = time.monotonic() + seconds
         while True:

@@ -25,6 +25,7 @@ from tokentail.web.live import Broadcast
 from tokentail.web.taking import Taking
 
 LEAVE_WITHIN_S = 3
+KEEP_OPEN_S = 75  # for the next question: machines send every few seconds or minutes
 BACKLOG = 512
 MOST_HANDLES = 16_384  # of a hub: a thousand machines may be connected at once
 
@@ -90,6 +91,7 @@ async def _serve(
         http="h11",
         h11_max_incomplete_event_size=MOST_HEADER_BYTES * 2,
         timeout_graceful_shutdown=LEAVE_WITHIN_S,
+        timeout_keep_alive=KEEP_OPEN_S,
         proxy_headers=False,
     )
     server = _Server(config)
