@@ -135,9 +135,11 @@ def test_a_store_that_cannot_be_written_is_told_to_all() -> None:
     central.go.release()
     with pytest.raises(StoreBlockedError):
         failed.result(WITHIN_S)
+    assert intake.degraded() == ("what other machines send cannot be kept: no room",)
     central.error = None
     central.go.release()
     assert news(intake.put(batch("a"))) == [1]
+    assert intake.degraded() == ()
     intake.stop()
     assert intake.counted.failed == 1
 
@@ -194,9 +196,17 @@ def test_only_news_wakes_who_follows() -> None:
 # Into a store
 
 
-@given(st.lists(st.lists(records(), max_size=4), max_size=5))
+FROM_ANYWHERE = st.builds(
+    lambda made, user, host: made._replace(owner=made.owner._replace(user=user, host=host)),
+    records(),
+    st.sampled_from(["anna", "bob"]),
+    st.sampled_from(["laptop", "desk"]),
+)
+
+
+@given(st.lists(st.lists(FROM_ANYWHERE, max_size=4), max_size=5))
 def test_batches_are_joined_as_lines_are(batches: list[list[Record]]) -> None:
-    """In whatever parts and company records come, what is kept is what the rules say of all of them."""
+    """Differing copies from several machines, replays before their parents: what is kept is what the rules say of all of them."""
     store = memory_store()
     for each in batches:
         store.take(each)

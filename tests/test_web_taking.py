@@ -68,14 +68,14 @@ async def test_an_intake_that_is_full_is_a_503() -> None:
 
 
 async def test_a_store_that_cannot_be_written_is_a_503() -> None:
-    """Nothing was acknowledged, so it comes again."""
+    """Nothing was acknowledged, so it comes again; why, is the hub's own business."""
     central = Held()
     central.error = StoreBlockedError("no room on the disk")
     central.go.release()
     async with asking(central) as (client, _):
         answer = await client.post(LOGS, content=body_of(record()), headers=HEADERS)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        assert "no room" in answer.json()["detail"]
+        assert "no room" not in answer.text
 
 
 async def test_a_bug_is_a_500_and_the_next_batch_is_kept() -> None:

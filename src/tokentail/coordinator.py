@@ -244,10 +244,10 @@ class UpdateCoordinator:
         wanted, self._is_wanted = self._is_wanted, False
         return wanted
 
+    @property
     def has_news(self) -> bool:
-        """Was something committed beside us since the last time?"""
-        news, self._has_news = self._has_news, False
-        return news
+        """Was something committed beside us that is still to be told?"""
+        return self._has_news
 
     @property
     def recent(self) -> Recent | None:
@@ -275,7 +275,8 @@ class UpdateCoordinator:
         return Sweep(self.source, self._tracker)
 
     def heard(self) -> Update:
-        """What other processes have committed since the update before; no file is looked at."""
+        """What others have committed since the update before; no file is looked at."""
+        self._has_news = False
         if self._store is None or database.identity(self.store_path) != self._opened:
             return self.look(None)
         try:
@@ -329,6 +330,7 @@ class UpdateCoordinator:
         metrics = counted.metrics(self._tracker.files_checked, time.perf_counter() - began)
         mode = self.mode if self._parser is not None else None
         self._notes.add(store, int(started * 1000), counted, metrics, mode=mode, pending=self.pending)
+        self._has_news = False
         return self._told.news(store.connection)
 
     def _read_left_behind(self, store: Store, thorough: bool, counted: PassCounter) -> None:

@@ -87,8 +87,9 @@ class Looking(Protocol):
     def is_wanted(self) -> bool:
         """Did somebody ask for a look at all places?"""
 
+    @property
     def has_news(self) -> bool:
-        """Did this process commit something beside us?"""
+        """Did this process commit something beside us that is still to be told?"""
 
     def next_pending(self, most_bytes: int) -> Listing:
         """Those of them which were written last, as they are now, about so many bytes."""
@@ -191,7 +192,8 @@ class _Leader:
 
     def _turn(self) -> Iterator[Update]:
         """Wait for hints and look; of a backlog a slice."""
-        hints = self._wait(0.0 if self._looking.pending or self._sweep or self._is_taking else self._wait_s())
+        looking = self._looking
+        hints = self._wait(0.0 if looking.pending or self._sweep or self._is_taking or looking.has_news else self._wait_s())
         now = time.monotonic()
         if hints.lost or self._looking.is_wanted():
             yield self._look(None)
@@ -201,7 +203,7 @@ class _Leader:
             yield self._look(self._looking.next_pending(SLICE_BYTES))
         elif (arrived := self._arrived()) is not None:
             yield self._look(arrived)
-        elif self._looking.has_news():
+        elif self._looking.has_news:
             yield self._told(self._looking.heard())
         elif now >= self._idle_due:
             # To hear whether others have committed costs a fifth of a look at nothing, which is most of what idling costs.

@@ -54,6 +54,7 @@ class Intake:
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self.counted = Counted()
+        self._why = ""
 
     def start(self) -> None:
         self._thread.start()
@@ -71,6 +72,10 @@ class Intake:
     def waiting(self) -> int:
         """Records that are not committed yet."""
         return self._records
+
+    def degraded(self) -> tuple[str, ...]:
+        """Why what came in last could not be kept."""
+        return (f"what other machines send cannot be kept: {why}",) if (why := self._why) else ()
 
     def put(self, batch: Batch) -> Future[int | None]:
         """
@@ -135,7 +140,7 @@ class Intake:
             self._tell(some, news, time.monotonic() - began)
 
     def _tell(self, some: Sequence[_Waiting], news: int, took_s: float) -> None:
-        records = self._leave(some)
+        records, self._why = self._leave(some), ""
         was = self.counted
         self.counted = was._replace(
             batches=was.batches + len(some),
@@ -151,6 +156,7 @@ class Intake:
 
     def _fail(self, some: Sequence[_Waiting], error: Exception) -> None:
         self._leave(some)
+        self._why = str(error) or type(error).__name__
         self.counted = self.counted._replace(failed=self.counted.failed + len(some))
         for each in some:
             each.news.set_exception(error)

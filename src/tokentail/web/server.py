@@ -8,7 +8,7 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
@@ -80,7 +80,11 @@ async def _serve(
 ) -> int:
     broadcast = Broadcast(coordinator, place.prices)
     taking = Taking(central, Intake(central, committed=coordinator.hear_now)) if central is not None else None
-    app = application(Answers(place, broadcast.degraded), broadcast, rules, shows_content=place.shows_content, taking=taking)
+
+    def degraded() -> tuple[str, ...]:
+        return (*broadcast.degraded(), *(taking.intake.degraded() if taking is not None else ()))
+
+    app = application(Answers(place, degraded), broadcast, rules, shows_content=place.shows_content, taking=taking)
     config = uvicorn.Config(
         app,
         log_level="error",
@@ -108,7 +112,7 @@ async def _serve(
         _ask_for_handles()
         taking.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    telling = asyncio.create_task(_tell(broadcast, rules.keyring, on_ready))
+    telling = asyncio.create_task(_tell(broadcast, degraded, rules.keyring, on_ready))
     ending = asyncio.create_task(broadcast.ended.wait())
     await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
     end()
@@ -125,13 +129,15 @@ async def _serve(
     return 0
 
 
-async def _tell(broadcast: Broadcast, keyring: Keyring | None, on_ready: Callable[[], object]) -> None:
+async def _tell(
+    broadcast: Broadcast, degraded: Callable[[], Sequence[str]], keyring: Keyring | None, on_ready: Callable[[], object]
+) -> None:
     await broadcast.ready.wait()
     on_ready()
     told: set[str] = set()
     stamp = keyring.stamp if keyring is not None else None
     while True:
-        for reason in broadcast.degraded():
+        for reason in degraded():
             if reason not in told:
                 told.add(reason)
                 text.warn(reason)

@@ -77,8 +77,8 @@ class Taking:
                 response = problem(400, str(error))
             except Full:
                 response = problem(503, "too much waits to be written", after_s=_SOON_S)
-            except TokentailError as error:
-                response = problem(503, str(error), after_s=_LATER_S)
+            except TokentailError:  # why, is told at the hub: it names files of its
+                response = problem(503, "the hub cannot use its store at this moment", after_s=_LATER_S)
             self.requests[response.status_code] = self.requests.get(response.status_code, 0) + 1
             return response
 
