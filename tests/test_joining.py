@@ -227,10 +227,10 @@ def test_a_merge_that_is_killed_is_done_again(home: Path) -> None:
     with machine(home / "three"):
         pass
     killed = (
-        "import os, signal, sys; from tokentail.store import Store; from tokentail.cli import main\n"
-        "apply, calls = Store.apply, iter(range(9))\n"
-        "def dying(*args):\n    os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 1 else None\n    return apply(*args)\n"
-        "Store.apply = dying\nmain(sys.argv[1:])"
+        "import os, signal, sys; from tokentail import joining; from tokentail.store import Store; from tokentail.cli import main\n"
+        "take, calls, joining.BATCH_RECORDS = Store.take, iter(range(9)), 1_000\n"
+        "def dying(*args):\n    os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 1 else None\n    return take(*args)\n"
+        "Store.take = dying\nmain(sys.argv[1:])"
     )
     words = ["merge", str(home / "three" / "store.db"), "--source", str(home / "logs")]
     assert subprocess.run([sys.executable, "-c", killed, *words], check=False).returncode == -9

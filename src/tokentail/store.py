@@ -152,7 +152,9 @@ class Store:
             for key in forgotten.among(self.connection, joined):
                 del joined[key]
             _, tally = self._add(joined)
-            self.connection.executemany(_JOIN_FOLDER, [(self._interned.name(slug), *folder) for slug, *folder in folders])
+            slugs = {record.owner.project for record in joined.values()}
+            rows = [(self._interned.name(slug), *folder) for slug, *folder in folders if slug in slugs]
+            self.connection.executemany(_JOIN_FOLDER, rows)
             self._write_changes(tally.changes)
             self.connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, '1')", (provenance.HAS_ELSEWHERE,))
         return len(tally.records)
