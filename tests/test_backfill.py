@@ -95,7 +95,8 @@ Everything = tuple[object, ...]
 def everything(db: sqlite3.Connection) -> Everything:
     """The replies of a store, their projects' folders, and all sums."""
     sums = [db.execute(f"SELECT sum({column}) FROM quarters").fetchone() for column in ("input", "output", "cache_read", "replies")]
-    return replies_in(db), queries.project_folders(db), sums
+    replies, folders = replies_in(db), queries.project_folders(db)
+    return replies, {slug: folders.get(slug) for slug in {reply.owner.project for reply in replies.values()}}, sums
 
 
 def one_pass(folder: Path) -> Everything:

@@ -149,6 +149,19 @@ def test_what_was_forgotten_here_stays_forgotten(tmp_path: Path) -> None:
         assert [reply.tokens.output for reply in replies_in(live.db).values()] == [4]
 
 
+def test_the_name_of_a_project_that_was_forgotten_stays_so(tmp_path: Path) -> None:
+    """Where nothing of it comes; a project of which something comes is called what it is called there."""
+    write(tmp_path / "one", "-gone/s1.jsonl", lines(1, 2))
+    write(tmp_path / "two", "-gone/s1.jsonl", lines(1, 2))
+    write(tmp_path / "two", "-here/s2.jsonl", lines(3, 4))
+    with machine(tmp_path / "one") as live:
+        live.change_store(lambda store: store.forget(Choice(session="s1")))
+        assert queries.project_folders(live.db) == {}
+    joined(tmp_path / "one", tmp_path / "two")
+    with machine(tmp_path / "one") as live:
+        assert queries.project_folders(live.db) == {"-here": "/home/dev/app"}
+
+
 def test_a_store_of_other_rules_is_refused(tmp_path: Path) -> None:
     """Two rules cannot be mixed."""
     write(tmp_path / "one", "p/s1.jsonl", lines(1, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -204,6 +205,18 @@ def test_columns_that_are_others(sound: Path) -> None:
     assert sum(map(len, read_records(sound))) == len(rows)
 
 
+def test_the_columns_are_the_documented_ones() -> None:
+    """In that order, and of those types."""
+    document = (Path(__file__).parents[1] / "docs" / "fleet-backfill.md").read_text(encoding="utf-8")
+    table = document.partition("| column | Parquet |")[2].partition("\n\n")[0]
+    kinds = {"string": str, "int64": int, "bool": bool}
+    found: list[tuple[str, type]] = []
+    for columns, said in re.findall(r"^\| (`.+?) \| ([\w, ]+) \|", table, re.MULTILINE):
+        names, types = re.findall(r"`(\w+)`", columns), said.split(", ")
+        found += zip(names, [kinds[each] for each in (types if len(types) > 1 else types * len(names))], strict=True)
+    assert found == list(COLUMNS.items())
+
+
 # The commands
 
 
@@ -258,6 +271,24 @@ def test_stores_and_files_together(home: Path, monkeypatch: pytest.MonkeyPatch, 
     assert on("two", monkeypatch, "daily") == on("two", monkeypatch, "backup", "two.parquet") == 0
     assert on("three", monkeypatch, "merge", "one.db", "two.parquet", "--host", "both") == 0
     assert replies_on("three") == {f"msg_{number}": "@both" for number in range(1, 7)}
+
+
+def test_records_to_stdout(home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """The same bytes as in a file, and nothing else."""
+    assert on("one", monkeypatch, "export", "--records", "one.parquet") == 0
+    capfdbinary.readouterr()
+    assert on("one", monkeypatch, "export", "--records", "-") == 0
+    assert capfdbinary.readouterr() == (Path("one.parquet").read_bytes(), b"")
+
+
+def test_no_records(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is a file all the same, which brings nothing."""
+    assert on("three", monkeypatch, "export", "--records", "none.parquet") == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("0 records were written to none.parquet (")
+    assert "No logs were found." in told.err
+    assert on("one", monkeypatch, "merge", "none.parquet") == 0
+    assert capsys.readouterr().out.startswith("none.parquet holds 0 records; 0 of them said something new.\n")
 
 
 @pytest.mark.parametrize(

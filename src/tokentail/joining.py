@@ -48,10 +48,7 @@ def join_store(store: Store, other: sqlite3.Connection, origin: Path, label: Lab
     """
     if (found := dict(other.execute("SELECT name, value FROM meta")).get("rules_version")) != str(RULES_VERSION):
         raise StoreError(f"cannot merge {origin}: it was counted by other rules, {found} (run a report there with this version first)")
-    folders = other.execute("SELECT name, at_ms, folder FROM projects JOIN names ON id = project").fetchall()
-    joined = join_records(store, _batches(other), label)
-    store.keep_folders(folders)
-    return joined
+    return join_records(store, _batches(other), label)
 
 
 def join_records(store: Store, batches: Iterable[tuple[list[Record], Iterable[Folder]]], label: Label = as_they_are) -> Joined:
@@ -71,9 +68,16 @@ def join_records(store: Store, batches: Iterable[tuple[list[Record], Iterable[Fo
 
 
 def _batches(other: sqlite3.Connection) -> Iterator[tuple[list[Record], Iterable[Folder]]]:
+    """Each project's folder comes with its records, and last those of projects that have none any more."""
+    rows = other.execute("SELECT name, at_ms, folder FROM projects JOIN names ON id = project").fetchall()
+    folders: dict[str, Folder] = {row[0]: row for row in rows}
+    told: set[str] = set()
     records = (record for _, record in records_of(other))
     while batch := list(islice(records, BATCH_RECORDS)):
-        yield batch, ()
+        slugs = {record.owner.project for record in batch}
+        told |= slugs
+        yield batch, [folders[slug] for slug in slugs & folders.keys()]
+    yield [], [folder for slug, folder in folders.items() if slug not in told]
 
 
 def _replies(db: sqlite3.Connection) -> int:

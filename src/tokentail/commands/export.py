@@ -79,9 +79,11 @@ def _export_records(args: argparse.Namespace) -> int:
 
     if any((args.since, args.until, args.project, args.model)):
         raise UsageError("--records writes all that is known (leave out --since, --until, --project and --model)")
+    args.format = args.format or _ENDINGS.get(Path(args.file).suffix.lower(), "parquet")
     if _format(args) != "parquet":
         raise UsageError("records are written as Parquet (name a file that ends in .parquet)")
-    made = UpdateCoordinator(options.source(args), options.store_path(args), prices=options.price_list(args), progress=options.progress())
+    source = options.source(args)
+    made = UpdateCoordinator(source, options.store_path(args), prices=options.price_list(args), progress=options.progress())
     with options.ending_like_ctrl_c(), contextlib.closing(made) as coordinator, _output(args) as begin:
         written, update = coordinator.answer(lambda db, _: begin(lambda file: write_records(db, file, is_sound)))
     _tell_written(args, f"{written.records:,} records")
@@ -89,6 +91,8 @@ def _export_records(args: argparse.Namespace) -> int:
         text.warn(f"{written.left_out:,} records have names that are longer than another tokentail takes: they were left out")
     for said in update.degraded:
         text.warn(said)
+    if not written.records and not update.problems:
+        options.explain_emptiness(source, is_choice=False)
     return options.tell_problems(update.problems)
 
 

@@ -78,7 +78,7 @@ def read_records(path: Path) -> Iterator[list[tuple[Record, tuple[str, int, str]
             said = file.metadata.metadata or {}
             _check_schema(path, file.schema_arrow, said)
             digest = Digest()
-            for batch in file.iter_batches(_TAKEN_ROWS, columns=list(COLUMNS)):
+            for batch in file.iter_batches(_TAKEN_ROWS, columns=list(COLUMNS), use_threads=False):
                 rows = list(zip(*(column.to_pylist() for column in batch.select(list(COLUMNS)).columns), strict=True))
                 deque(map(digest.add, rows), maxlen=0)
                 yield list(map(record_of, rows))
