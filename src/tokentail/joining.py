@@ -62,6 +62,7 @@ def join_records(store: Store, batches: Iterable[tuple[list[Record], Iterable[Fo
     count = joined = 0
     for records, folders in batches:
         count += len(records)
+        store.trim_changes()
         joined += store.take(label(records), folders)
     replies = _replies(store.connection)
     return Joined(count, joined, replies - before, replies)

@@ -88,7 +88,7 @@ def _export_records(args: argparse.Namespace) -> int:
         written, update = coordinator.answer(lambda db, _: begin(lambda file: write_records(db, file, is_sound)))
     _tell_written(args, f"{written.records:,} records")
     if written.left_out:
-        text.warn(f"{written.left_out:,} records have names that are longer than another tokentail takes: they were left out")
+        text.warn(f"{written.left_out:,} records hold names or counts that another tokentail does not take: they were left out")
     for said in update.degraded:
         text.warn(said)
     if not written.records and not update.problems:

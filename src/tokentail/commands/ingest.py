@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokentail import database
 from tokentail.commands import fleet, options
 from tokentail.errors import UsageError
 
 if TYPE_CHECKING:
     from tokentail.backfill.running import Read
     from tokentail.backfill.tasks import Shard
-    from tokentail.coordinator import UpdateCoordinator
     from tokentail.model import Record
 
 _MOST_WORKERS = 1_000
@@ -49,24 +50,26 @@ def run(args: argparse.Namespace) -> int:
     from tokentail.backfill.crews import open_crew
     from tokentail.backfill.running import back_fill
     from tokentail.backfill.tasks import cut
-    from tokentail.coordinator import UpdateCoordinator
+    from tokentail.fleet.sqlite import SqliteCentral
     from tokentail.sources import existing_place, open_source
     from tokentail.sources.clouds import Access
 
     shard, remote = _shard(args.shard), options.settings(args).remote
     source = open_source([existing_place(word, "the place") for word in args.places], remote)
-    made = UpdateCoordinator(options.source(args), options.store_path(args), prices=options.price_list(args))
-    with open_crew(args.executor, args.workers) as crew, contextlib.closing(made) as coordinator, options.ending_like_ctrl_c():
+    path = options.store_path(args)
+    made = SqliteCentral(path, options.price_list(args).thresholds)
+    with open_crew(args.executor, args.workers) as crew, contextlib.closing(made) as central, options.ending_like_ctrl_c():
         listing = source.list_files()
         files = [file for file in listing.files if shard.has(file)]
-        before = _made_ready(coordinator)
+        central.add((), ())  # before anything is read: can it be written?
+        before = _replies(path)
 
-        def take(records: list[Record], folders: list[tuple[str, int, str]]) -> int:
-            return coordinator.change_store(lambda store: store.take(fleet.labelled(args, records), folders))
+        def take(records: Sequence[Record], folders: Sequence[tuple[str, int, str]]) -> int:
+            return central.add(list(fleet.labelled(args, records)), folders)
 
         tasks = cut(files, Access(remote.endpoint, remote.anonymous, remote.profile))
         read = back_fill(tasks, crew, take, progress=options.progress() or _quietly)
-        after = _replies(coordinator.db)
+        after = _replies(path)
     if not listing.files:
         options.explain_emptiness(source, is_choice=False)
     if shard.of > 1:
@@ -84,17 +87,9 @@ def _shard(word: str) -> Shard:
     return Shard(int(found[1]), int(found[2]))
 
 
-def _made_ready(coordinator: UpdateCoordinator) -> int:
-    """How many replies the store holds, which is one of our rules by then."""
-    has_old_rules, replies = coordinator.change_store(lambda store: (store.has_old_rules, _replies(store.connection)))
-    if has_old_rules:
-        coordinator.check_for_updates()
-        replies = _replies(coordinator.db)
-    return replies
-
-
-def _replies(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT count(*) FROM replies").fetchone()[0])
+def _replies(store: Path) -> int:
+    with contextlib.closing(database.open_for_reading(store)) as db:
+        return int(db.execute("SELECT count(*) FROM replies").fetchone()[0])
 
 
 def _quietly(done: int, total: int) -> None:
