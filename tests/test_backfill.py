@@ -242,12 +242,13 @@ def test_workers_that_are_killed_change_nothing(tree: Path, expected: Everything
     assert everything(store.connection) == expected
 
 
+@pytest.mark.slow
 def test_a_log_that_kills_its_workers_is_named(tmp_path: Path) -> None:
     """After so many deaths it is left out, it alone: whatever it shared a task with is read."""
     write_logs(tmp_path, {f"p/s{number}.jsonl": lines(number, number) for number in range(1, 8)})
     write_logs(tmp_path, {"p/deadly.jsonl": lines(50, 50), "p/a.jsonl": lines(20, 20)})
     with open_crew("local", 2) as crew:
-        store, read = filled(tmp_path, crew, work=deadly, task_bytes=1_500)
+        store, read = filled(tmp_path, crew, work=deadly, task_bytes=1_100)
     assert [Path(problem.where).name for problem in read.problems] == ["deadly.jsonl"]
     assert f"{MOST_DEATHS} workers died" in read.problems[0].why
     assert len(replies_in(store.connection)) == 8
