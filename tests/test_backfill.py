@@ -55,12 +55,19 @@ class Here:
         future: Future[Found] = Future()
         try:
             future.set_result(work(task))
-        except TokentailError as error:
+        except (TokentailError, MemoryError) as error:
             future.set_exception(error)
         return future
 
     def renew(self) -> None:
         raise AssertionError("nobody can die")
+
+
+def too_large(task: Task) -> Found:
+    """The work of a worker that has no room for some logs."""
+    if any("deadly" in file.relative for file in task.files):
+        raise MemoryError
+    return parse(task)
 
 
 def a_few(task: Task) -> Found:
@@ -240,6 +247,15 @@ def test_workers_that_are_killed_change_nothing(tree: Path, expected: Everything
     assert killed >= 3
     assert (read.problems, read.files) == ([], len(files_in(tree)))
     assert everything(store.connection) == expected
+
+
+def test_a_log_that_there_is_no_room_for_is_named(tmp_path: Path) -> None:
+    """It alone is left out: whatever it shared a task with is read."""
+    write_logs(tmp_path, {f"p/s{number}.jsonl": lines(number, number) for number in range(1, 8)})
+    write_logs(tmp_path, {"p/deadly.jsonl": lines(50, 50), "p/a.jsonl": lines(20, 20)})
+    store, read = filled(tmp_path, Here(), work=too_large)
+    assert [Path(problem.where).name for problem in read.problems] == ["deadly.jsonl"]
+    assert (read.files, len(replies_in(store.connection))) == (9, 8)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import re
 import signal
@@ -138,13 +139,16 @@ def _dask(address: str, workers: int | None) -> Iterator[_Dask]:
         from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise TokentailError(f"cannot use a cluster of Dask: {error} (pip install 'tokentail[dask]')") from error
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what goes wrong is said here
     connect: Any = Client
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()  # who refuses is asked again and again by Dask
         client = connect(f"tcp://{address}", timeout=_CONNECT_S, set_as_default=False)
     except (OSError, OverflowError) as error:
-        raise TokentailError(f"cannot reach the Dask scheduler at {address}: {error} (is it running?)") from error
+        raise TokentailError(
+            f"cannot reach the Dask scheduler at {address}: {getattr(error, 'strerror', None) or error} (is it running?)"
+        ) from error
     try:
         threads = sum(client.nthreads().values())
         if not threads:

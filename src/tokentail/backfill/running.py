@@ -80,6 +80,8 @@ class _BackFill:
         except self._crew.lost:
             self._crew.renew()
             self._bury(task._replace(deaths=task.deaths + 1))
+        except MemoryError:  # a worker that lives, and has no room for it
+            self._bury(task._replace(deaths=task.deaths + 1))
         except ImportError as error:
             raise TokentailError(f"the workers cannot run tokentail: {error} (install tokentail where they are)") from error
         except CancelledError as error:
