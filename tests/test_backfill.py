@@ -37,7 +37,7 @@ from tokentail.demo.tree import write_tree
 from tokentail.errors import TokentailError, UsageError
 from tokentail.joining import join_store
 from tokentail.model import LogFile, Record
-from tokentail.provenance import stands
+from tokentail.provenance import has_elsewhere
 from tokentail.sources import LocalFolders
 from tokentail.sources.buckets import Buckets
 from tokentail.store import Store
@@ -461,7 +461,8 @@ def test_the_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert {(reply.owner.host, reply.owner.user) for reply in replies_in(db).values()} == {("ci-7", "mia")}
         assert queries.project_folders(db) == {"-home-dev-app": "/home/dev/app"}
         assert db.execute("SELECT count(*) FROM files").fetchone() == (0,)
-        assert stands(db) is not None or db.execute("SELECT count(*) FROM sightings").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM sightings").fetchone() == (0,)
+        assert has_elsewhere(db)
     assert main(words) == 0
     assert "0 of them said something new" in capsys.readouterr().out
     with stored(home / "home") as db:
@@ -502,6 +503,8 @@ def test_places_that_hold_nothing(home: Path, capsys: pytest.CaptureFixture[str]
     (home / "empty").mkdir()
     assert main(["ingest", str(home / "empty")]) == 0
     assert f"No logs were found. These folders were searched:\n  {home / 'empty'}" in capsys.readouterr().err
+    with stored(home / "home") as db:
+        assert not has_elsewhere(db)
 
 
 def test_a_log_that_cannot_be_read_ends_with_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
