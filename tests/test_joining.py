@@ -149,6 +149,19 @@ def test_what_was_forgotten_here_stays_forgotten(tmp_path: Path) -> None:
         assert [reply.tokens.output for reply in replies_in(live.db).values()] == [4]
 
 
+def test_the_name_of_a_project_that_was_forgotten_stays_so(tmp_path: Path) -> None:
+    """Where nothing of it comes; a project of which something comes is called what it is called there."""
+    write(tmp_path / "one", "-gone/s1.jsonl", lines(1, 2))
+    write(tmp_path / "two", "-gone/s1.jsonl", lines(1, 2))
+    write(tmp_path / "two", "-here/s2.jsonl", lines(3, 4))
+    with machine(tmp_path / "one") as live:
+        live.change_store(lambda store: store.forget(Choice(session="s1")))
+        assert queries.project_folders(live.db) == {}
+    joined(tmp_path / "one", tmp_path / "two")
+    with machine(tmp_path / "one") as live:
+        assert queries.project_folders(live.db) == {"-here": "/home/dev/app"}
+
+
 def test_a_store_of_other_rules_is_refused(tmp_path: Path) -> None:
     """Two rules cannot be mixed."""
     write(tmp_path / "one", "p/s1.jsonl", lines(1, 3))
@@ -227,10 +240,10 @@ def test_a_merge_that_is_killed_is_done_again(home: Path) -> None:
     with machine(home / "three"):
         pass
     killed = (
-        "import os, signal, sys; from tokentail.store import Store; from tokentail.cli import main\n"
-        "apply, calls = Store.apply, iter(range(9))\n"
-        "def dying(*args):\n    os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 1 else None\n    return apply(*args)\n"
-        "Store.apply = dying\nmain(sys.argv[1:])"
+        "import os, signal, sys; from tokentail import joining; from tokentail.store import Store; from tokentail.cli import main\n"
+        "take, calls, joining.BATCH_RECORDS = Store.take, iter(range(9)), 1_000\n"
+        "def dying(*args):\n    os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 1 else None\n    return take(*args)\n"
+        "Store.take = dying\nmain(sys.argv[1:])"
     )
     words = ["merge", str(home / "three" / "store.db"), "--source", str(home / "logs")]
     assert subprocess.run([sys.executable, "-c", killed, *words], check=False).returncode == -9

@@ -37,7 +37,7 @@ ROWS = (
     ),
     ("backlog", "renewal", "following", "one_log", "skim"),
     ("coordinator", "reports", "verify"),
-    ("fleet", "feed", "parallel", "backup", "export", "status", "limits", "explain"),
+    ("fleet", "backfill", "feed", "parallel", "backup", "export", "status", "limits", "explain"),
     ("budgets",),
     ("tui", "web", "statusline", "demo", "completion"),
     ("demo_run",),

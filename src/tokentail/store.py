@@ -149,12 +149,14 @@ class Store:
         """
         with self.transaction():
             joined = _join_all(records)
-            for key in forgotten.among(self.connection, joined):
-                del joined[key]
+            gone = {joined.pop(key).owner.project for key in forgotten.among(self.connection, joined)}
             _, tally = self._add(joined)
-            self.connection.executemany(_JOIN_FOLDER, [(self._interned.name(slug), *folder) for slug, *folder in folders])
+            gone -= {record.owner.project for record in joined.values()}
+            rows = [(self._interned.name(slug), *folder) for slug, *folder in folders if slug not in gone]
+            self.connection.executemany(_JOIN_FOLDER, rows)
             self._write_changes(tally.changes)
-            self.connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, '1')", (provenance.HAS_ELSEWHERE,))
+            if joined:
+                self.connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, '1')", (provenance.HAS_ELSEWHERE,))
         return len(tally.records)
 
     def begin_changes(self) -> None:
@@ -177,13 +179,6 @@ class Store:
         """Take over what another store was told to forget, and when."""
         with self.transaction():
             forgotten.remember(self.connection, marks)
-
-    def keep_folders(self, folders: Iterable[tuple[str, int, str]]) -> None:
-        """Join what another store knows of projects' folders: slug, moment and folder; of those projects that have replies here."""
-        own = {slug for (slug,) in self.connection.execute("SELECT DISTINCT name FROM owners JOIN names ON names.id = project")}
-        rows = [row for row in folders if row[0] in own]
-        with self.transaction():
-            self.connection.executemany(_JOIN_FOLDER, [(self._interned.name(slug), *folder) for slug, *folder in rows])
 
     def keep_said(self, rows: Iterable[tuple[str, Sequence[object]]]) -> None:
         """Take over what another store holds of what Claude Code said."""

@@ -105,7 +105,7 @@ class _Frame:
         self._chunks.append((index,))
 
     def write(self) -> None:
-        packed = marshal.dumps((self._chunks, *_columns(self._records)))
+        packed = marshal.dumps((self._chunks, *columns_of(self._records)))
         self._out.write(len(packed).to_bytes(_SIZE_BYTES) + packed)
         self._out.flush()
         self._clear()
@@ -117,9 +117,10 @@ class _Frame:
 
 _OWNER = Record._fields.index("owner")
 _TOKENS = Record._fields.index("tokens")
+Columns = tuple[list[Any], list[Any], list[tuple[Any, ...]]]
 
 
-def _columns(records: list[Record]) -> tuple[list[Any], list[Any], list[tuple[Any, ...]]]:
+def columns_of(records: list[Record]) -> Columns:
     """Records as columns, tokens as columns, and the distinct owners that a column of numbers points to."""
     columns: list[Any] = list(zip(*records, strict=True)) if records else [()] * len(Record._fields)
     numbers: dict[Owner, int] = {}
@@ -129,12 +130,17 @@ def _columns(records: list[Record]) -> tuple[list[Any], list[Any], list[tuple[An
     return columns, tokens, [tuple(owner) for owner in numbers]
 
 
-def _unpacked(frame: Any, changes: Sequence[Change]) -> Iterator[tuple[Change, Outcome | None]]:
-    chunks, columns, tokens, owners = frame
+def records_of(columns: list[Any], tokens: list[Any], owners: list[tuple[Any, ...]]) -> list[Record]:
+    """The records of such columns, which are used up."""
     # tuple.__new__ makes a named tuple without a call into Python.
     columns[_TOKENS] = map(partial(tuple.__new__, Tokens), zip(*tokens, strict=True))
     columns[_OWNER] = map([Owner(*owner) for owner in owners].__getitem__, columns[_OWNER])
-    records: list[Record] = list(map(partial(tuple.__new__, Record), zip(*columns, strict=True)))
+    return list(map(partial(tuple.__new__, Record), zip(*columns, strict=True)))
+
+
+def _unpacked(frame: Any, changes: Sequence[Change]) -> Iterator[tuple[Change, Outcome | None]]:
+    chunks, *columns = frame
+    records = records_of(*columns)
     first = 0
     for plain in chunks:
         change = changes[plain[0]]

@@ -50,5 +50,6 @@ COMMANDS: Mapping[str, Command] = {
     "reconcile": Command("reconcile", "compare this machine's sessions with the central store, and send again what differs"),
     "hub": Command("hub", "the tokens of a hub: which machines may send to it, who may read it"),
     "merge": Command("merge", "join the store of another machine into this one"),
+    "ingest": Command("ingest", "read the logs of other machines once, by many processes"),
     "demo": Command("demo", "made-up logs to try it on"),
 }

@@ -6,7 +6,7 @@ import argparse
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokentail.fleet.labels import Labels
     from tokentail.fleet.push import Post
     from tokentail.fleet.sender import Trust
+    from tokentail.model import Record
 
 
 class Agent(NamedTuple):
@@ -47,6 +48,19 @@ def add_address(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", metavar="NAME", help="what this machine is called there (its host name)")
     parser.add_argument("--user", metavar="NAME", help="whose usage it is (the name of who runs this)")
+
+
+def add_names(parser: argparse.ArgumentParser) -> None:
+    """Whose records they are that come from elsewhere."""
+    parser.add_argument("--host", metavar="NAME", default="", help="the machine that they are from, where they do not say so themselves")
+    parser.add_argument("--user", metavar="NAME", default="", help="whose usage it is, likewise")
+
+
+def labelled(args: argparse.Namespace, records: Iterable[Record]) -> Iterable[Record]:
+    """Records by those names."""
+    from tokentail.fleet.labels import Labels
+
+    return map(Labels(args.user, args.host).on, records) if args.user or args.host else records
 
 
 def agent(args: argparse.Namespace) -> Agent:

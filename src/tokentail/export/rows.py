@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple, get_type_hints
+from typing import NamedTuple, TypeVar, get_type_hints
 
 from tokentail import queries
 from tokentail.periods import LAST_MS
@@ -13,6 +13,7 @@ from tokentail.prices import PICO_PER_USD, PriceList
 from tokentail.reports.scope import Scope
 from tokentail.totals import cells_of
 
+Row = TypeVar("Row")
 EXPORT_SCHEMA = "tokentail/export/1"
 
 
@@ -72,7 +73,7 @@ def export_rows(db: sqlite3.Connection, scope: Scope, prices: PriceList) -> Iter
                 yield new(ExportRow, (key, part, message, min(at_ms, LAST_MS), *where, model, version, *counts, *price, *said))
 
 
-def batches(rows: Iterable[ExportRow], size: int) -> Iterator[list[ExportRow]]:
+def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     """Rows, so many at a time: what is in memory at once."""
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):

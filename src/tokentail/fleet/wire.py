@@ -152,6 +152,15 @@ def check(record: Record) -> Record:
     return record
 
 
+def is_sound(record: Record) -> bool:
+    """Would another tokentail take it?"""
+    try:
+        check(record)
+    except Malformed:
+        return False
+    return True
+
+
 @lru_cache(maxsize=2048)
 def is_form(text: str) -> bool:
     """

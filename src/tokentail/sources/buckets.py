@@ -32,9 +32,12 @@ class Buckets:
     anew from its cursor on. Every request says which ETag it is about, and every answer is held against it.
     """
 
-    def __init__(self, addresses: Iterable[str], access: Access = NO_SETTINGS) -> None:
+    def __init__(self, addresses: Iterable[str], access: Access = NO_SETTINGS, *, is_strict: bool = False) -> None:
         """
         Nobody is asked yet.
+
+        Args:
+            is_strict: also an object that others have listed is read only as long as it is what they saw.
 
         Raises:
             ValueError: one of them is no address.
@@ -42,6 +45,7 @@ class Buckets:
         self._shown = tuple(dict.fromkeys(str(parse(address)) for address in addresses))
         self._roots = [parse(root) for root in outermost(self._shown)]
         self._access = access
+        self._is_strict = is_strict
         self._stores: dict[str, ObjectStore] = {}
         self._tags: dict[str, str] = {}  # by path: the ETag that the latest listing gave
         # By root: what stood there at the latest listing that came through. Replaced whole, since another thread may be reading it.
@@ -95,6 +99,10 @@ class Buckets:
     def has_gone(self, file: LogFile, error: OSError) -> bool:
         """Could it not be read because it was deleted or replaced since the listing?"""
         return error.errno in (errno.ENOENT, errno.ESTALE)
+
+    def damage(self, file: LogFile) -> str:
+        """Why a compressed log could not be read to its end; "" where nothing is wrong with it."""
+        return self._inflated.damage(file)
 
     def expect(self, changes: Iterable[Change]) -> None:
         """These will be read, in this order: what they gained is fetched ahead."""
@@ -153,7 +161,9 @@ class Buckets:
             data = memoryview(answer.bytes())
         except (obstore.exceptions.BaseError, OSError) as error:
             raise clouds.as_os_error(error, file.path) from error
-        if tag and found != tag:  # not every server minds what it was asked about
+        if (tag and found != tag) or (
+            self._is_strict and file.ctime_ns != _number(found)
+        ):  # not every server minds what it was asked about
             raise OSError(errno.ESTALE, "it was replaced while it was read", file.path)
         return data
 

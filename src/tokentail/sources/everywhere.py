@@ -69,6 +69,10 @@ class Everywhere:
     def has_gone(self, file: LogFile, error: OSError) -> bool:
         return self._buckets.has_gone(file, error) if is_address(file.path) else self._folders.has_gone(file, error)
 
+    def damage(self, file: LogFile) -> str:
+        """Why a compressed log could not be read to its end; "" where nothing is wrong with it."""
+        return self._buckets.damage(file) if is_address(file.path) else self._folders.damage(file)
+
     def expect(self, changes: Sequence[Change]) -> None:
         """These will be read, in that order."""
         if not self._is_followed:

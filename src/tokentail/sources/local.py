@@ -116,6 +116,10 @@ class LocalFolders:
         """Could a file that was listed not be read because it has gone meanwhile, and something else stands there or nothing?"""
         return error.errno in _VANISHED or is_gone(file, self.names)
 
+    def damage(self, file: LogFile) -> str:
+        """Why a compressed log could not be read to its end; "" where nothing is wrong with it."""
+        return self._inflated.damage(file)
+
     def read(self, file: LogFile, start_bytes: int, length_bytes: int) -> bytes:
         buffer = bytearray(length_bytes)
         return bytes(buffer[: self.read_into(file, start_bytes, memoryview(buffer))])
