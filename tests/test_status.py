@@ -29,6 +29,7 @@ from tokentail.cli import main
 from tokentail.database import SCHEMA_VERSION
 from tokentail.leader import Seen
 from tokentail.model import RULES_VERSION, LogsRead, Metrics, Problem, Recent, Share
+from tokentail.outbox import Waiting
 from tokentail.reports.text import Style, text_width
 from tokentail.sources import LocalFolders
 from tokentail.status.as_json import status_json
@@ -81,6 +82,7 @@ FULL = Status(
                 Share(1.934, 9.871),
             ),
         ),
+        (("https://hub.example:8484", Waiting(14_211, 2)), ("https://other.example", Waiting(0, 0))),
     ),
     look(0, files_checked=1_302, took_s=0.0091),
     Prices("imported", date(2026, 11, 23), "genai-prices 0.2.9", ("claude-zeta-9", "claude-zeta-10")),

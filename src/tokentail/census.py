@@ -6,7 +6,9 @@ import json
 import sqlite3
 from typing import NamedTuple
 
+from tokentail import outbox
 from tokentail.model import Metrics, Recent, Share
+from tokentail.outbox import Waiting
 from tokentail.summaries import BY_DAY
 
 _NOBODY = "(SELECT id FROM names WHERE name = '')"
@@ -69,6 +71,7 @@ class Census(NamedTuple):
     found: tuple[Look, ...]  # the latest looks that found something, newest first
     latest: Look | None
     following: Following | None = None
+    destinations: tuple[tuple[str, Waiting], ...] = ()  # where records are sent to, and what waits for each
 
 
 def take_census(db: sqlite3.Connection, *, looks: int, leader: int | None = None) -> Census:
@@ -81,6 +84,7 @@ def take_census(db: sqlite3.Connection, *, looks: int, leader: int | None = None
         _looks(db, "WHERE NOT idle", looks),
         next(iter(_looks(db, "", 1)), None),
         None if leader is None else _following(db, leader),
+        tuple(outbox.urls(db)),
     )
 
 

@@ -140,6 +140,8 @@ def check(record: Record) -> Record:
     for name in (record.group, record.request_id, record.model, record.version, *owner[2:]):
         if type(name) is not str or len(name) > _LONGEST:
             raise Malformed("a name is too long, or none")
+    if "\0" in owner.user or "\0" in owner.host:
+        raise Malformed("the name of a user or a host is none")
     numbers = (*record.tokens, record.thinking, record.web_searches, record.flags)
     if not all(map(_is_count, numbers)) or record.flags > 0xFF:
         raise Malformed("a count is none")

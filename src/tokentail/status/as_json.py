@@ -30,6 +30,7 @@ def status_json(status: Status, zone: ZoneInfo) -> str:
         "store": _store(status),
         "following": _following(status),
         "time_index": None if status.time_index is None else _index(status.time_index),
+        "destinations": [{"url": url, **waiting._asdict()} for url, waiting in held.destinations] if held else [],
         "copies": [copy._asdict() for copy in status.copies],
         "prices": {**status.prices._asdict(), "as_of": status.prices.as_of.isoformat() if status.prices.as_of else None},
         "looks": [_look(look) for look in held.found] if held else [],

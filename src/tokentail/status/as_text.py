@@ -67,6 +67,10 @@ def _counted(status: Status, zone: ZoneInfo) -> Iterator[str]:
         yield _line("Days", f"{periods.day_of(first_ms, zone)} to {periods.day_of(last_ms, zone)}")
     if forgotten:
         yield _line("Forgotten", f"{forgotten:,}, which stay out of it")
+    for url, (waiting, refused) in status.census.destinations:
+        yield _line("Sent to", _fitted(url, _WIDTH - _NAME))
+        kept = f", {refused:,} of them refused" if refused else ""
+        yield _line("", f"{waiting:,} records wait to be acknowledged{kept}" if waiting else "all records are acknowledged there")
 
 
 def _store(status: Status) -> Iterator[str]:

@@ -169,7 +169,7 @@ def _copies(path: Path) -> Iterator[Copy]:
     beside = {each.name: _size(each) for each in path.parent.glob(f"{path.name}.*")} if path.parent.is_dir() else {}
     own = [f"{path.name}.{part}" for part in ("lock", "leader", "fresh", "index")]
     for name, size in sorted(beside.items()):
-        if name not in own and not name.endswith(("-wal", "-shm", "-journal")):
+        if name not in own and not name.endswith(("-wal", "-shm", "-journal")) and not name.startswith(f"{path.name}.push-"):
             yield Copy(name, size + beside.get(f"{name}-wal", 0) + beside.get(f"{name}-shm", 0))
 
 
