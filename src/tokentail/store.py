@@ -155,8 +155,7 @@ class Store:
             rows = [(self._interned.name(slug), *folder) for slug, *folder in folders if slug not in gone]
             self.connection.executemany(_JOIN_FOLDER, rows)
             self._write_changes(tally.changes)
-            if joined:
-                self.connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, '1')", (provenance.HAS_ELSEWHERE,))
+            self.connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, '1')", (provenance.HAS_ELSEWHERE,))
         return len(tally.records)
 
     def begin_changes(self) -> None:

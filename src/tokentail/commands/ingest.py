@@ -61,19 +61,21 @@ def run(args: argparse.Namespace) -> int:
     with open_crew(args.executor, args.workers) as crew, contextlib.closing(made) as central, options.ending_like_ctrl_c():
         listing = source.list_files()
         files = [file for file in listing.files if shard.has(file)]
-        central.add((), ())  # before anything is read: can it be written?
-        before = _replies(path)
+        if shard.of > 1:
+            print(f"Part {shard.number} of {shard.of} has {len(files):,} of {len(listing.files):,} logs.")
+        if not files:
+            if not listing.files:
+                options.explain_emptiness(source, is_choice=False)
+            return options.tell_problems(listing.problems)
 
         def take(records: Sequence[Record], folders: Sequence[tuple[str, int, str]]) -> int:
             return central.add(list(fleet.labelled(args, records)), folders)
 
+        take((), ())  # before anything is read: can it be written?
+        before = _replies(path)
         tasks = cut(files, Access(remote.endpoint, remote.anonymous, remote.profile))
         read = back_fill(tasks, crew, take, progress=options.progress() or _quietly)
         after = _replies(path)
-    if not listing.files:
-        options.explain_emptiness(source, is_choice=False)
-    if shard.of > 1:
-        print(f"Part {shard.number} of {shard.of} has {len(files):,} of {len(listing.files):,} logs.")
     _tell(read, after - before, after)
     return options.tell_problems([*listing.problems, *read.problems])
 
