@@ -16,7 +16,7 @@ OWNER = "Tuple(copied UInt8, subagent UInt8, session String, project String, age
 QUARTER_MS = 900_000
 
 _FILLED = r"replaceRegexpAll(form, '[\\x01-\\x07]', '0')"
-_EXTRAS = r"'\\x7Fextras'"
+_EXTRAS = r"'\x7Fextras'"
 _WORD = r"""(JSONExtractString({filled}, '{name}') AS {name}_said, if(lengthUTF8({name}_said) <= 40
         AND NOT match({name}_said, '[\\x00-\\x20\\x7F]') AND NOT (startsWith({name}_said, '#') AND lengthUTF8({name}_said) = 33), {name}_said, '')).2"""
 
@@ -28,8 +28,8 @@ def _word(name: str) -> str:
 # `key` of a reply: its group, and its request where the group serves several; "/" parts them.
 _ESCAPED = "replaceAll(replaceAll({text}, '%', '%25'), '/', '%2F')"
 CANONICAL = r"""replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(form,
-    '\\x01', toString(input)), '\\x02', toString(output)), '\\x03', toString(cache_read)), '\\x04', toString(cache_write_5m)),
-    '\\x05', toString(cache_write_1h)), '\\x06', toString(cache_write_5m + cache_write_1h)), '\\x07', toString(thinking))"""
+    '\x01', toString(input)), '\x02', toString(output)), '\x03', toString(cache_read)), '\x04', toString(cache_write_5m)),
+    '\x05', toString(cache_write_1h)), '\x06', toString(cache_write_5m + cache_write_1h)), '\x07', toString(thinking))"""
 _COLUMNS = f"""
     group_text String CODEC(ZSTD(1)),
     request_id String CODEC(ZSTD(1)),
@@ -61,7 +61,7 @@ _COLUMNS = f"""
 _WINNER = ("output", "form", "model", "version", "input", "cache_read", "cache_write_5m", "cache_write_1h", "flags")
 _MEANT = ("speed", "geo", "service_tier", "extras")
 _JOINED = "min(at_ms) AS at, max(final) AS is_final, max(web_searches) AS searches, min(owner) AS whose"
-RANK = "(-toInt128(output), 1 - stopped, -toInt32(keys), canonical, model, version)"
+RANK = "(-toInt64(output), 1 - stopped, -toInt32(keys), canonical, model, version)"
 
 
 class Layout(NamedTuple):
