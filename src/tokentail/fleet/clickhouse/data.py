@@ -16,7 +16,8 @@ from tokentail.usage import Question
 
 _OWNER = ("copied", "subagent", "session", "project", "agent", "user", "host")
 _FILTERS = ("projects", "sessions", "users", "hosts", "models")
-_REPLY = "key, group_text, at, model, version, input, output, cache_read, cache_write_5m, cache_write_1h, extras, searches, is_final, flags, speed, geo, service_tier, whose"
+_REPLY = """key, group_text, at, model, version, input, output, cache_read, cache_write_5m, cache_write_1h,
+    extras, searches, is_final, flags, speed, geo, service_tier, whose"""
 ELSEWHERE = 3  # in `model.Provenance`
 
 
@@ -39,7 +40,8 @@ class Stored:
         """The UTC days, counted since 1970, that have a reply, ascending."""
         query = f"SELECT DISTINCT {_floor('at', DAY_MS)} AS day FROM ({self._replies()}) ORDER BY day"
         if self._can_roll_up():
-            query = f"SELECT DISTINCT {_floor('quarter', DAY_MS // QUARTER_MS)} AS day FROM {self._layout.table('sums')} WHERE replies > 0 ORDER BY day"
+            day = _floor("quarter", DAY_MS // QUARTER_MS)
+            query = f"SELECT DISTINCT {day} AS day FROM {self._layout.table('sums')} WHERE replies > 0 ORDER BY day"
         return [int(row[0]) for row in self._server.rows(query)]
 
     def window_starts(self, length_ms: int, rounding_ms: int) -> list[int]:
@@ -147,7 +149,8 @@ class Stored:
         recent = _RECENT.format(records=self._layout.table("records"))
         return f"""
             SELECT roundDown(at, {{bounds:Array(Int64)}}) AS bound, {names}
-                model, arrayCount(t -> t < input + cache_read + cache_write_5m + cache_write_1h, {{thresholds:Array(UInt64)}}) AS prompt_class,
+                model, arrayCount(
+                    t -> t < input + cache_read + cache_write_5m + cache_write_1h, {{thresholds:Array(UInt64)}}) AS prompt_class,
                 speed, geo, service_tier, {sums}, min(at), max(at)
             FROM ({usage_of(self._replies(recent))})
             WHERE at >= {{first:Int64}} AND at < {{beyond:Int64}} AND {condition}

@@ -17,8 +17,9 @@ QUARTER_MS = 900_000
 
 _FILLED = r"replaceRegexpAll(form, '[\\x01-\\x07]', '0')"
 _EXTRAS = r"'\x7Fextras'"
-_WORD = r"""(JSONExtractString({filled}, '{name}') AS {name}_said, if(lengthUTF8({name}_said) <= 40
-        AND NOT match({name}_said, '[\\x00-\\x20\\x7F]') AND NOT (startsWith({name}_said, '#') AND lengthUTF8({name}_said) = 33), {name}_said, '')).2"""
+_WORD = r"""(JSONExtractString({filled}, '{name}') AS {name}_said, if(
+        JSONType({filled}, '{name}') = 'String' AND lengthUTF8({name}_said) <= 40 AND NOT match({name}_said, '[\\x00-\\x20\\x7F]')
+        AND NOT (startsWith({name}_said, '#') AND lengthUTF8({name}_said) = 33), {name}_said, '')).2"""
 
 
 def _word(name: str) -> str:
@@ -89,7 +90,7 @@ def quoted(name: str) -> str:
 
 def statements(layout: Layout) -> Iterator[str]:
     """All that makes an empty server, or cluster, one that takes records; done again it changes nothing."""
-    if not layout.database == "default":
+    if layout.database != "default":
         yield f"CREATE DATABASE IF NOT EXISTS {quoted(layout.database)}{layout.on_cluster}"
     ttl = f" TTL toDateTime(intDiv(at_ms, 1000)) + INTERVAL {layout.retention_days} DAY" if layout.retention_days else ""
     yield from _table(
@@ -123,38 +124,39 @@ def replies(layout: Layout, where: str = "1") -> str:
     A group of one row, as nearly all are, is its reply; of the others all rows are looked at together.
     """
     rows = layout.table("records")
-    alone = ", ".join(f"any(r.{name}) AS {name}" for name in (*_WINNER, *_MEANT))
     names = ", ".join((*_WINNER, *_MEANT))
-    winner = f"argMin(({names}), {RANK}) AS won"
+    alone = ", ".join(f"any(r.{name}) AS {name}" for name in (*_WINNER, *_MEANT))
     won = ", ".join(f"won.{number} AS {name}" for number, name in enumerate((*_WINNER, *_MEANT), 1))
     out = "key, group_text, at, is_final, searches, whose"
-    escaped_group, escaped_request = _ESCAPED.format(text="group_text"), _ESCAPED.format(text="request")
-    columns = ", ".join((*KEY, "stopped", "keys", "thinking", "at_ms", "final", "web_searches", "owner", *_WINNER, *_MEANT))
-    several = f"SELECT group_text FROM {rows} WHERE {where} GROUP BY group_text HAVING count() > 1"
+    group, request = _ESCAPED.format(text="group_text"), _ESCAPED.format(text="request")
+    columns = ("request_id", "sidechain", "stopped", "keys", "thinking", "at_ms", "final", "web_searches", "owner", *_WINNER, *_MEANT)
+    lines = ", ".join(f"line.{number} AS {name}" for number, name in enumerate(columns, 1))
     return f"""
 SELECT {out}, {names} FROM (
-    SELECT {escaped_group} AS key, group_text, min(r.at_ms) AS at, max(r.final) AS is_final, max(r.web_searches) AS searches,
+    SELECT {group} AS key, group_text, min(r.at_ms) AS at, max(r.final) AS is_final, max(r.web_searches) AS searches,
         min(r.owner) AS whose, {alone}
     FROM {rows} AS r WHERE {where} GROUP BY group_text HAVING count() = 1
     UNION ALL
     SELECT {out}, {won} FROM (
-        SELECT if(serves_several, concat({escaped_group}, '/', {escaped_request}), {escaped_group}) AS key, group_text,
-            {_JOINED}, {winner}
+        SELECT if(serves_several, concat({group}, '/', {request}), {group}) AS key, group_text,
+            {_JOINED}, argMin(({names}), {RANK}) AS won
         FROM (
-            SELECT {columns}, {CANONICAL} AS canonical, length(requests) > 1 AS serves_several,
+            SELECT group_text, *, {CANONICAL} AS canonical, length(requests) > 1 AS serves_several,
                 multiIf(
                     own = 0, '',
                     length(requests) <= 1, if(sidechain = 0 OR has(requests, request_id), '', '\\0'),
                     has(requests, request_id), request_id,
                     sidechain = 0, requests[1],
                     '\\0') AS request
-            FROM {rows} AS lines
-            INNER JOIN (
-                SELECT group_text, countIf(sidechain = 0) AS own,
-                    arraySort(groupUniqArrayIf(request_id, sidechain = 0 AND request_id != '')) AS requests
-                FROM {rows} WHERE group_text IN ({several}) GROUP BY group_text
-            ) AS groups USING group_text
-            WHERE group_text IN ({several})
+            FROM (
+                SELECT group_text, own, requests, {lines} FROM (
+                    SELECT group_text, countIf(sidechain = 0) AS own, groupArray(({", ".join(columns)})) AS all_lines,
+                        arraySort(groupUniqArrayIf(request_id, sidechain = 0 AND request_id != '')) AS requests
+                    FROM {rows} WHERE group_text IN (
+                        SELECT group_text FROM {rows} WHERE {where} GROUP BY group_text HAVING count() > 1
+                    ) GROUP BY group_text
+                ) ARRAY JOIN all_lines AS line
+            )
         )
         WHERE request != '\\0'
         GROUP BY group_text, request, serves_several
@@ -172,7 +174,9 @@ SELECT {said}, {owner}, part.1 AS model, part.2 AS input, part.3 AS output, part
 FROM (
     SELECT {said}, whose, arrayJoin(arrayConcat(
         [(toString(model), input, output, cache_read, cache_write_5m, cache_write_1h, 1, searches)],
-        arrayMap(e -> (if(e.model = '', toString(model), e.model), e.tokens[1], e.tokens[2], e.tokens[3], e.tokens[4], e.tokens[5], 0, 0), extras)
+        arrayMap(
+            e -> (if(e.model = '', toString(model), e.model), e.tokens[1], e.tokens[2], e.tokens[3], e.tokens[4], e.tokens[5], 0, 0),
+            extras)
     )) AS part FROM ({replies_query})
 )"""
 
@@ -182,11 +186,7 @@ BY = ("copied", "subagent", "session", "project", "agent", "user", "host", "mode
 
 
 def _rollup(layout: Layout) -> Iterator[str]:
-    """
-    Sums by quarter of an hour, computed whole again and again: nothing that is sent twice can be in them twice.
-
-    `prompt` is kept apart by the powers of two and the thresholds of price lists that lie between: see `data`.
-    """
+    """Sums by quarter of an hour, computed whole again and again: nothing that is sent twice can be in them twice."""
     columns = (
         "quarter Int64, copied UInt8, subagent UInt8, session String, project LowCardinality(String), agent String, "
         "user LowCardinality(String), host LowCardinality(String), model LowCardinality(String), speed LowCardinality(String), "
@@ -194,11 +194,10 @@ def _rollup(layout: Layout) -> Iterator[str]:
         + ", ".join(f"{name} UInt64" for name in SUMS)
         + ", first_ms Int64, last_ms Int64, as_of_ms Int64"
     )
-    engine = "MergeTree ORDER BY (quarter, project, model)"
-    if layout.cluster:
-        engine = "ReplicatedMergeTree('/clickhouse/tables/all/{database}/sums', '{shard}-{replica}') ORDER BY (quarter, project, model)"
-    yield f"CREATE TABLE IF NOT EXISTS {layout.table('sums')}{layout.on_cluster} ({columns}) ENGINE = {engine}"
-    yield f"CREATE TABLE IF NOT EXISTS {layout.table('thresholds')}{layout.on_cluster} (prompt UInt64) ENGINE = {_small(layout, 'thresholds')} ORDER BY prompt"
+    order = "ENGINE = MergeTree ORDER BY (quarter, project, model)"  # each server of a cluster has all sums
+    yield f"CREATE TABLE IF NOT EXISTS {layout.table('sums')}{layout.on_cluster} ({columns}) {order}"
+    order = f"ENGINE = {_small(layout, 'thresholds')} ORDER BY prompt"
+    yield f"CREATE TABLE IF NOT EXISTS {layout.table('thresholds')}{layout.on_cluster} (prompt UInt64) {order}"
     yield (
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS {layout.table('sums_refreshed')}{layout.on_cluster} "
         f"REFRESH EVERY {layout.rollup_every_s} SECOND TO {layout.table('sums')} AS {rollup(layout)}"
@@ -222,4 +221,5 @@ FROM (
     SELECT *, toInt64(floor(at / {QUARTER_MS})) AS quarter,
         toUInt8(arrayCount(t -> t < input + cache_read + cache_write_5m + cache_write_1h, {thresholds})) AS prompt_class
     FROM ({usage_of(f"SELECT * FROM {layout.table('replies')}")})
-) GROUP BY quarter, {by}, prompt_class"""
+) GROUP BY quarter, {by}, prompt_class
+SETTINGS optimize_aggregation_in_order = 1, prefer_column_name_to_alias = 1"""
