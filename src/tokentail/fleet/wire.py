@@ -16,12 +16,14 @@ from tokentail.model import MAX_COUNT, RULES_VERSION, Owner, Record, Tokens, is_
 
 SERVICE, SCOPE, SCOPE_VERSION = "tokentail", "tokentail.record", "1"
 MOST_RECORDS = 20_000  # in a body
-_LONGEST = 1_000  # characters of a name
-_LONGEST_FOLDER = 4_096
-_LONGEST_FORM = 100_000
-_MOST_MS = 260_000_000_000_000  # the year 10 208; a log's times end with 9999
-_PER_MS = 1_000_000  # nanoseconds
+LONGEST = 1_000  # characters of a name
+LONGEST_FOLDER = 4_096
+LONGEST_FORM = 100_000
+MOST_MS = 260_000_000_000_000  # the year 10 208; a log's times end with 9999
+PER_MS = 1_000_000  # nanoseconds
+MOST_LEVELS = 24  # of objects and lists in a usage object
 _BEYOND = 1 << 64
+_SIGNED = 1 << 63  # some collectors keep times as signed numbers: later ones, after the year 2262, travel as an attribute
 _LEVEL = 6  # of gzip: 9 takes three times as long and saves one byte in a hundred
 
 # In the order of the wire: what is alike from record to record comes first, so that it is one match for gzip.
@@ -137,14 +139,14 @@ def check(record: Record) -> Record:
     """
     owner = record.owner
     for name in (record.group, record.request_id, record.model, record.version, *owner[2:]):
-        if type(name) is not str or len(name) > _LONGEST:
+        if type(name) is not str or len(name) > LONGEST:
             raise Malformed("a name is too long, or none")
     numbers = (*record.tokens, record.thinking, record.web_searches, record.flags)
     if not all(type(number) is int and 0 <= number <= MAX_COUNT for number in numbers) or record.flags > 0xFF:
         raise Malformed("a count is none")
     if not all(type(each) is bool for each in (record.sidechain, record.stopped, record.final, owner.copied, owner.subagent)):
         raise Malformed("something that is true or false is neither")
-    if type(record.at_ms) is not int or not -_MOST_MS <= record.at_ms <= _MOST_MS:
+    if type(record.at_ms) is not int or not -MOST_MS <= record.at_ms <= MOST_MS:
         raise Malformed("a time is none")
     if not record.group or not is_form(record.form):
         raise Malformed("what usage said besides its counters is none of it" if record.group else "a record has no group")
@@ -154,7 +156,7 @@ def check(record: Record) -> Record:
 @lru_cache(maxsize=8192)
 def is_form(text: str) -> bool:
     """Is it the canonical JSON of a usage object with blanks: words, hashes and numbers, and no prose?"""
-    if type(text) is not str or len(text) > _LONGEST_FORM:
+    if type(text) is not str or len(text) > LONGEST_FORM:
         return False
     try:
         usage = json.loads(text.translate(_BLANKS))
@@ -163,14 +165,14 @@ def is_form(text: str) -> bool:
     if type(usage) is not dict:
         return False
     extras = usage.pop(merge.EXTRAS, [])
-    return type(extras) is list and all(map(_is_extra, extras)) and _is_plain(usage, 24)
+    return type(extras) is list and all(map(_is_extra, extras)) and _is_plain(usage, MOST_LEVELS)
 
 
 def _is_extra(said: Any) -> bool:
     if type(said) is not list or len(said) != 2:
         return False
     model, counts = said
-    is_model = type(model) is str and len(model) <= _LONGEST
+    is_model = type(model) is str and len(model) <= LONGEST
     return is_model and type(counts) is list and len(counts) == len(Tokens._fields) and all(map(_is_count, counts))
 
 
@@ -206,7 +208,7 @@ def _truth(key: str) -> dict[str, object]:
 
 def _log_record(record: Record, folder: str) -> dict[str, object]:
     owner, tokens = record.owner, record.tokens
-    has_time = 0 <= record.at_ms * _PER_MS < _BEYOND
+    has_time = 0 <= record.at_ms * PER_MS < _SIGNED
     attributes = [
         *(_text(*each) for each in (("model", record.model), ("app.version", record.version), ("usage.form", record.form)) if each[1]),
         *(_truth(key) for key, value in (("final", record.final), ("stopped", record.stopped)) if value),
@@ -222,7 +224,7 @@ def _log_record(record: Record, folder: str) -> dict[str, object]:
         *([_text("request_id", record.request_id)] if record.request_id else []),
         _text("message.group", record.group),
     ]
-    return {"timeUnixNano": str(record.at_ms * _PER_MS if has_time else 0), "attributes": attributes}
+    return {"timeUnixNano": str(record.at_ms * PER_MS if has_time else 0), "attributes": attributes}
 
 
 # What of OTLP/JSON is read; the rest is ignored, as OTLP asks.
@@ -357,7 +359,7 @@ class _Taken:
         )
         self.records.append(check(record))
         if folder := text("project.folder"):
-            if len(folder) > _LONGEST_FOLDER:
+            if len(folder) > LONGEST_FOLDER:
                 raise Malformed("a folder's name is too long")
             place = owner.project, folder
             self.folders[place] = min(at_ms, self.folders.get(place, at_ms))
@@ -377,6 +379,6 @@ def _reader(said: _Said, kind: type[Any], usual: Any) -> Callable[[str], Any]:
 
 
 def _at_ms(time_ns: int) -> int:
-    if time_ns % _PER_MS or not 0 <= time_ns < _BEYOND:
+    if time_ns % PER_MS or not 0 <= time_ns < _BEYOND:
         raise Malformed("a time is none")
-    return time_ns // _PER_MS
+    return time_ns // PER_MS
