@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     bloom,
+    clickhouse,
     cold,
     corpus,
     history,
@@ -52,6 +53,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "bloom": bloom.run,
     "parallel": parallel.run,
     "scale": scale.run,
+    "clickhouse": clickhouse.run,
 }
 USUAL = (
     "start",
@@ -68,7 +70,7 @@ USUAL = (
     "page",
     "remote",
     "live",
-)  # schema and bloom measure designs that were not chosen, parallel how it is shared out
+)  # schema and bloom measure designs that were not chosen, parallel how it is shared out, clickhouse has ten million replies
 
 
 def main() -> int:
