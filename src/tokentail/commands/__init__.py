@@ -47,5 +47,6 @@ COMMANDS: Mapping[str, Command] = {
     "push": Command("push", "send this machine's records to a central store"),
     "reconcile": Command("reconcile", "compare this machine's sessions with the central store, and send again what differs"),
     "merge": Command("merge", "join the store of another machine into this one"),
+    "doctor": Command("doctor", "try out a ClickHouse that is to be the central store"),
     "demo": Command("demo", "made-up logs to try it on"),
 }
