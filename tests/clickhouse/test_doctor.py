@@ -95,3 +95,11 @@ def test_what_is_no_address_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """As any wrong word, without repeating it: it may hold a password."""
     assert cli.main(["doctor", "--store", f"postgres://tail:{PASSWORD}@db/"]) == 2
     assert PASSWORD not in capsys.readouterr().err
+
+
+def test_the_statements_for_a_collector(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are printed, and nobody is asked."""
+    assert cli.main(["doctor", "--store", "clickhouse://127.0.0.1:1/fleet", "--collector", "otel.otel_logs"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[0] for line in said] == ["CREATE", "CREATE", "INSERT", "INSERT"]
+    assert all(line.endswith(";") and "FROM `otel`.`otel_logs`" in line for line in said)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokentail.fleet.clickhouse.schema import Layout
 
 
 def configure(parser: argparse.ArgumentParser, name: str) -> None:
@@ -14,6 +18,11 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         "--store", required=True, metavar="URL", help="clickhouse://user@host:8443/database?secure=1; see docs/fleet-clickhouse.md"
     )
+    parser.add_argument(
+        "--collector",
+        metavar="TABLE",
+        help="only print the statements that bring in what an OpenTelemetry Collector writes into that table, like otel.otel_logs",
+    )
     parser.set_defaults(run=run)
 
 
@@ -23,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from tokentail.reports import text
 
     address, failures = parse(args.store), 0
+    if args.collector:
+        return _collecting(address.layout, args.collector)
     print(text.safe(str(address)))
     for check in examine(address):
         failures += bool(check.why)
@@ -30,3 +41,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {mark:<6}  {check.what}{f': {text.safe(said)}' if said else ''}", flush=True)
     print("It can be the central store." if not failures else f"{failures} of these failed.")
     return 1 if failures else 0
+
+
+def _collecting(layout: Layout, table: str) -> int:
+    from tokentail.fleet.clickhouse import collector
+
+    for statement in (*collector.statements(layout, table), *collector.catching_up(layout, table)):
+        print(f"{statement};")
+    return 0
