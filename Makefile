@@ -21,10 +21,10 @@ run: setup ## run tokentail; ARGS="daily --json" gives it words
 	@.venv/bin/tokentail $(ARGS)
 
 test: setup web azurite ## the tests, without the slow ones; ARGS="-k cursor" picks some
-	@.venv/bin/pytest -m "not slow" $(ARGS)
+	@scripts/test -m "not slow" $(ARGS)
 
 test-all: setup web azurite ## all tests
-	@.venv/bin/pytest $(ARGS)
+	@scripts/test $(ARGS)
 
 check: setup ## layout, lint and types
 	@scripts/check

@@ -70,7 +70,7 @@ USUAL = (
     "page",
     "remote",
     "live",
-)  # schema and bloom measure designs that were not chosen, parallel how it is shared out
+)  # schema and bloom measure designs that were not chosen, parallel how it is shared out, clickhouse has ten million replies
 
 
 def main() -> int:

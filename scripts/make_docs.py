@@ -153,6 +153,7 @@ A line of a log that cannot be read changes no exit code: it is counted in the n
 | `TOKENTAIL_HOME` | the folder that holds the stores, instead of the system's folder for application data |
 | `TOKENTAIL_WEBHOOK_SECRET` | what webhooks of [budgets](budgets.md#secrets) are signed with |
 | `TOKENTAIL_PUSH_TOKEN` | this machine's token for `tokentail push` and `reconcile` ([fleet](fleet.md)) |
+| `TOKENTAIL_CLICKHOUSE_PASSWORD` | the password of a [ClickHouse](fleet-clickhouse.md), where its address has none |
 | `TOKENTAIL_SITE_KEY` | the key by which names travel as hashes ([fleet](fleet.md)) |
 | `TOKENTAIL_CONFIG` | the file of [settings](config.md), instead of the one in the system's folder for settings |
 | `CLAUDE_CONFIG_DIR` | folders of Claude Code, with commas between them, that are read beside the usual ones |

@@ -51,7 +51,14 @@ LEVEL = {name: level for level, row in enumerate(ROWS) for name in row}
 RECOUNT_MAY_IMPORT = {"model", "errors", "periods", "prices"}
 
 # Imports that cost a report tens of milliseconds, and the only names that may make them.
-SLOW_IMPORTS = {"textual": {"tui"}, "rich": {"tui"}, "starlette": {"web"}, "uvicorn": {"web"}, "pyarrow": {"export"}}
+SLOW_IMPORTS = {
+    "textual": {"tui"},
+    "rich": {"tui"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "pyarrow": {"export"},
+    "clickhouse_connect": {"fleet"},
+}
 
 
 def modules() -> list[Path]:

@@ -51,5 +51,6 @@ COMMANDS: Mapping[str, Command] = {
     "hub": Command("hub", "the tokens of a hub: which machines may send to it, who may read it"),
     "merge": Command("merge", "join the store of another machine into this one"),
     "ingest": Command("ingest", "read the logs of other machines once, by many processes"),
+    "doctor": Command("doctor", "try out a ClickHouse that is to be the central store"),
     "demo": Command("demo", "made-up logs to try it on"),
 }

@@ -16,13 +16,15 @@ from tokentail.model import RULES_VERSION, Owner, Record, Tokens, is_word
 
 SERVICE, SCOPE, SCOPE_VERSION = "tokentail", "tokentail.record", "1"
 MOST_RECORDS = 20_000  # in a body
-_LONGEST = 1_000  # characters of a name
-_LONGEST_FOLDER = 4_096
-_LONGEST_FORM = 50_000
-_MOST_COUNT = 2**32  # far above what a reply can use; sums of two billion of them still fit into 63 bits, those of 2^53 overflow at 1 024
-_MOST_MS = 253_402_387_199_999  # the last moment of 9999 in the zone that is furthest behind: logs say no later one, and none before 1970
-_PER_MS = 1_000_000  # nanoseconds
+LONGEST = 1_000  # characters of a name
+LONGEST_FOLDER = 4_096
+LONGEST_FORM = 50_000
+MOST_COUNT = 2**32  # far above what a reply can use; sums of two billion of them still fit into 63 bits, those of 2^53 overflow at 1 024
+MOST_MS = 253_402_387_199_999  # the last moment of 9999 in the zone that is furthest behind: logs say no later one, and none before 1970
+PER_MS = 1_000_000  # nanoseconds
+MOST_LEVELS = 24  # of objects and lists in a usage object
 _BEYOND = 1 << 64
+_SIGNED = 1 << 63  # some collectors keep times as signed numbers: later ones, after the year 2262, travel as an attribute
 _LEVEL = 8  # of gzip: 6 takes half the time and 3 bytes a record more, 9 twice the time and saves nothing
 
 # In the order of the wire: what is alike from record to record comes first, so that it is one match for gzip.
@@ -138,7 +140,7 @@ def check(record: Record) -> Record:
     """
     owner = record.owner
     for name in (record.group, record.request_id, record.model, record.version, *owner[2:]):
-        if type(name) is not str or len(name) > _LONGEST:
+        if type(name) is not str or len(name) > LONGEST:
             raise Malformed("a name is too long, or none")
     if "\0" in owner.user or "\0" in owner.host:
         raise Malformed("the name of a user or a host is none")
@@ -147,7 +149,7 @@ def check(record: Record) -> Record:
         raise Malformed("a count is none")
     if not all(type(each) is bool for each in (record.sidechain, record.stopped, record.final, owner.copied, owner.subagent)):
         raise Malformed("something that is true or false is neither")
-    if type(record.at_ms) is not int or not 0 <= record.at_ms <= _MOST_MS:
+    if type(record.at_ms) is not int or not 0 <= record.at_ms <= MOST_MS:
         raise Malformed("a time is none")
     if not record.group or not is_form(record.form):
         raise Malformed("what usage said besides its counters is none of it" if record.group else "a record has no group")
@@ -170,7 +172,7 @@ def is_form(text: str) -> bool:
 
     Canonical to the letter: what a reader of JSON passes over, like the first of two values of one key, could hold anything.
     """
-    if type(text) is not str or len(text) > _LONGEST_FORM:
+    if type(text) is not str or len(text) > LONGEST_FORM:
         return False
     try:
         usage = json.loads(text.translate(_BLANKS))
@@ -182,19 +184,19 @@ def is_form(text: str) -> bool:
     if type(usage) is not dict or said != text:
         return False
     extras = usage.pop(merge.EXTRAS, [])
-    return type(extras) is list and all(map(_is_extra, extras)) and _is_plain(usage, 24)
+    return type(extras) is list and all(map(_is_extra, extras)) and _is_plain(usage, MOST_LEVELS)
 
 
 def _is_extra(said: Any) -> bool:
     if type(said) is not list or len(said) != 2:
         return False
     model, counts = said
-    is_model = type(model) is str and len(model) <= _LONGEST
+    is_model = type(model) is str and len(model) <= LONGEST
     return is_model and type(counts) is list and len(counts) == len(Tokens._fields) and all(map(_is_count, counts))
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= _MOST_COUNT
+    return type(value) is int and 0 <= value <= MOST_COUNT
 
 
 def _is_plain(value: Any, levels: int) -> bool:
@@ -227,7 +229,7 @@ def _truth(key: str) -> dict[str, object]:
 
 def _log_record(record: Record, folder: str) -> dict[str, object]:
     owner, tokens = record.owner, record.tokens
-    has_time = 0 <= record.at_ms * _PER_MS < _BEYOND
+    has_time = 0 <= record.at_ms * PER_MS < _SIGNED
     attributes = [
         *(_text(*each) for each in (("model", record.model), ("app.version", record.version), ("usage.form", record.form)) if each[1]),
         *(_truth(key) for key, value in (("final", record.final), ("stopped", record.stopped)) if value),
@@ -243,7 +245,7 @@ def _log_record(record: Record, folder: str) -> dict[str, object]:
         *([_text("request_id", record.request_id)] if record.request_id else []),
         _text("message.group", record.group),
     ]
-    return {"timeUnixNano": str(record.at_ms * _PER_MS if has_time else 0), "attributes": attributes}
+    return {"timeUnixNano": str(record.at_ms * PER_MS if has_time else 0), "attributes": attributes}
 
 
 # What of OTLP/JSON is read; the rest is ignored, as OTLP asks.
@@ -378,7 +380,7 @@ class _Taken:
         )
         self.records.append(check(record))
         if folder := text("project.folder"):
-            if len(folder) > _LONGEST_FOLDER:
+            if len(folder) > LONGEST_FOLDER:
                 raise Malformed("a folder's name is too long")
             place = owner.project, folder
             self.folders[place] = min(at_ms, self.folders.get(place, at_ms))
@@ -398,6 +400,6 @@ def _reader(said: _Said, kind: type[Any], usual: Any) -> Callable[[str], Any]:
 
 
 def _at_ms(time_ns: int) -> int:
-    if time_ns % _PER_MS or not 0 <= time_ns < _BEYOND:
+    if time_ns % PER_MS or not 0 <= time_ns < _BEYOND:
         raise Malformed("a time is none")
-    return time_ns // _PER_MS
+    return time_ns // PER_MS
