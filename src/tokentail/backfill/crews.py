@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -75,13 +76,17 @@ class _Processes:
     def submit(self, work: Work, task: Task) -> Future[Found]:
         try:
             return self._opened().submit(work, task)
-        except BrokenProcessPool:  # one has died while none had work
+        except (BrokenProcessPool, OSError):  # one has died while none had work, and the pool closes its own pipe at this moment
             self.renew()
+        try:
             return self._opened().submit(work, task)
+        except OSError as error:
+            raise TokentailError(f"cannot start a worker: {error} (start fewer of them with --workers)") from error
 
     def renew(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=False)
+            with contextlib.suppress(OSError):  # likewise: what is broken is closed already
+                self._pool.shutdown(wait=False)
             self._pool = None
 
     def _opened(self) -> ProcessPoolExecutor:
@@ -93,7 +98,8 @@ class _Processes:
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            with contextlib.suppress(OSError):
+                self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
