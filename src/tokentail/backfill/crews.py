@@ -66,7 +66,8 @@ def _cores() -> int:
 
 
 class _Processes:
-    lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    # Also what the pool says of a task that it was about to hand out when it broke. A task says nothing of the kind of itself.
+    lost: tuple[type[BaseException], ...] = (BrokenProcessPool, OSError)
 
     def __init__(self, workers: int, alive: Connection) -> None:
         self.at_once = workers
