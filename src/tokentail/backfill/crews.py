@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -65,7 +66,8 @@ def _cores() -> int:
 
 
 class _Processes:
-    lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    # Also what the pool says of a task that it was about to hand out when it broke. A task says nothing of the kind of itself.
+    lost: tuple[type[BaseException], ...] = (BrokenProcessPool, OSError)
 
     def __init__(self, workers: int, alive: Connection) -> None:
         self.at_once = workers
@@ -75,13 +77,17 @@ class _Processes:
     def submit(self, work: Work, task: Task) -> Future[Found]:
         try:
             return self._opened().submit(work, task)
-        except BrokenProcessPool:  # one has died while none had work
+        except (BrokenProcessPool, OSError):  # one has died while none had work, and the pool closes its own pipe at this moment
             self.renew()
+        try:
             return self._opened().submit(work, task)
+        except OSError as error:
+            raise TokentailError(f"cannot start a worker: {error} (start fewer of them with --workers)") from error
 
     def renew(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=False)
+            with contextlib.suppress(OSError):  # likewise: what is broken is closed already
+                self._pool.shutdown(wait=False)
             self._pool = None
 
     def _opened(self) -> ProcessPoolExecutor:
@@ -93,7 +99,8 @@ class _Processes:
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            with contextlib.suppress(OSError):
+                self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
