@@ -47,6 +47,7 @@ class Machine:
             **inherited,
             "TOKENTAIL_HOME": str(root / "home"),
             "TOKENTAIL_CONFIG": str(root / "config.toml"),
+            "HOME": str(root),
             "TZ": "UTC",
             "TOKENTAIL_PUSH_TOKEN": TOKEN,
             **environment,
@@ -60,6 +61,13 @@ class Machine:
         process = self.start(*words)
         out, err = process.communicate(timeout=WITHIN_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def run_alone(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Without naming its logs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tokentail", *words], env=self.environment, text=True, capture_output=True, timeout=WITHIN_S, check=False
+        )
+        return subprocess.CompletedProcess(words, done.returncode, done.stdout, done.stderr)
 
     def push(self, url: str, *words: str) -> subprocess.CompletedProcess[str]:
         return self.run("push", url, "--once", "--user", "anna", "--host", "laptop", *words)

@@ -16,6 +16,7 @@ from tokentail.errors import UsageError
 if TYPE_CHECKING:
     from tokentail.backfill.running import Read
     from tokentail.backfill.tasks import Shard
+    from tokentail.fleet.central import Central
     from tokentail.model import Record
 
 _MOST_WORKERS = 1_000
@@ -33,6 +34,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--workers", type=workers, metavar="N", help="how many work at once (as many as there are processors)")
     parser.add_argument("--shard", metavar="i/N", default="1/1", help="only the i-th of N parts, which together are all logs")
     fleet.add_names(parser)
+    options.add_store(parser)
     parser.set_defaults(run=run)
 
 
@@ -50,14 +52,13 @@ def run(args: argparse.Namespace) -> int:
     from tokentail.backfill.crews import open_crew
     from tokentail.backfill.running import back_fill
     from tokentail.backfill.tasks import cut
-    from tokentail.fleet.sqlite import SqliteCentral
     from tokentail.sources import existing_place, open_source
     from tokentail.sources.clouds import Access
 
     shard, remote = _shard(args.shard), options.settings(args).remote
     source = open_source([existing_place(word, "the place") for word in args.places], remote)
     path = options.store_path(args)
-    made = SqliteCentral(path, options.price_list(args).thresholds)
+    made = _central(args, path)
     with open_crew(args.executor, args.workers) as crew, contextlib.closing(made) as central, options.ending_like_ctrl_c():
         listing = source.list_files()
         files = [file for file in listing.files if shard.has(file)]
@@ -72,12 +73,23 @@ def run(args: argparse.Namespace) -> int:
             return central.add(list(fleet.labelled(args, records)), folders)
 
         take((), ())  # before anything is read: can it be written?
-        before = _replies(path)
+        before = 0 if args.store else _replies(path)
         tasks = cut(files, Access(remote.endpoint, remote.anonymous, remote.profile))
         read = back_fill(tasks, crew, take, progress=options.progress() or _quietly)
-        after = _replies(path)
-    _tell(read, after - before, after)
+        after = None if args.store else _replies(path)
+    _tell(read, before, after)
     return options.tell_problems([*listing.problems, *read.problems])
+
+
+def _central(args: argparse.Namespace, path: Path) -> Central:
+    from tokentail.fleet.sqlite import SqliteCentral
+
+    if not args.store:
+        return SqliteCentral(path, options.price_list(args).thresholds)
+    from tokentail.fleet.clickhouse.address import parse
+    from tokentail.fleet.clickhouse.central import ClickHouse
+
+    return ClickHouse(parse(args.store))
 
 
 def _shard(word: str) -> Shard:
@@ -98,10 +110,12 @@ def _quietly(done: int, total: int) -> None:
     """There is nobody to see it."""
 
 
-def _tell(read: Read, replies_new: int, replies: int) -> None:
+def _tell(read: Read, before: int, after: int | None) -> None:
+    news = "" if after is None else f"; {read.news:,} of them said something new"
     logs = "1 log was" if read.files == 1 else f"{read.files:,} logs were"
-    print(f"{logs} read ({read.bytes_read / 1e6:,.1f} MB): {read.records:,} records; {read.news:,} of them said something new.")
+    print(f"{logs} read ({read.bytes_read / 1e6:,.1f} MB): {read.records:,} records{news}.")
     if read.malformed:
         lines = "1 line" if read.malformed == 1 else f"{read.malformed:,} lines"
         print(f"  {lines} could not be read and count{'s' if read.malformed == 1 else ''} nothing.")
-    print(f"  {replies_new:,} replies were added: this store holds {replies:,} now.")
+    if after is not None:
+        print(f"  {after - before:,} replies were added: this store holds {after:,} now.")

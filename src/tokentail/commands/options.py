@@ -42,6 +42,11 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Which central store, where it is not this machine's own."""
+    parser.add_argument("--store", metavar="URL", help="a ClickHouse instead of the store of this machine (docs/fleet-clickhouse.md)")
+
+
 def add_interval(parser: argparse.ArgumentParser) -> None:
     """How often what is far away is asked."""
     parser.add_argument(

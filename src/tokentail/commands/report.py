@@ -70,6 +70,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     shape.add_argument("--csv", action="store_true", help="comma-separated values with a header line (docs/json.md)")
     shape.add_argument("--chart", action="store_true", help="bars of what each row cost")
     parser.add_argument("--no-store", action="store_true", help="count the logs anew, by the slow and independent way")
+    options.add_store(parser)
     parser.set_defaults(run=run, report=name)
 
 
@@ -78,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--provenance needs the store: a re-read knows only what is on disk (leave out --no-store)")
     if args.estimate_output and args.no_store:
         raise UsageError("--estimate-output needs the store, which knows where each reply stands (leave out --no-store)")
+    if args.store:
+        return _central(args)
     request = _request(args)
     report, problems = (_recounted if args.no_store else _stored)(args, request)
     sys.stdout.write(_shown(args, report))
@@ -86,6 +89,36 @@ def run(args: argparse.Namespace) -> int:
     if not report.rows and not problems and not report.hints:
         options.explain_emptiness(options.source(args), is_choice=options.is_choice(args))
     return options.tell_problems(problems)
+
+
+def _central(args: argparse.Namespace) -> int:
+    """
+    The report on a central store; no log of this machine is looked at.
+
+    Raises:
+        UsageError: what was asked for only a machine's own store or logs can tell.
+    """
+    for word, is_there in (
+        ("--no-store", args.no_store),
+        ("--estimate-output", args.estimate_output),
+        ("--source", hasattr(args, "source")),
+    ):
+        if is_there:
+            raise UsageError(f"{word} is about the logs of this machine, and --store about a central store (choose one)")
+    from tokentail.fleet.clickhouse.data import opened
+    from tokentail.reports.build import build
+    from tokentail.reports.request import Context
+
+    price_list = options.price_list(args)
+    with contextlib.closing(opened(args.store, price_list)) as data:
+        context = Context(price_list, int(time.time() * 1000), (data.name,), dict(options.settings(args).projects.aliases))
+        report = build(_request(args), data, context)
+        for reason in data.degraded():
+            text.warn(reason)
+    sys.stdout.write(_shown(args, report))
+    for hint in report.hints:
+        text.warn(hint)
+    return 0
 
 
 def _shown(args: argparse.Namespace, report: Report) -> str:

@@ -13,6 +13,11 @@ from tokentail.commands import options
 from tokentail.reports import text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokentail.fleet.central import Central
+    from tokentail.fleet.clickhouse.data import Stored
+    from tokentail.prices import PriceList
     from tokentail.web.tokens import Token
 
 PORT = 8484
@@ -31,6 +36,7 @@ def configure(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         "--accept", action="store_true", help="be a hub: take in what other machines send with `tokentail push` (docs/hub.md)"
     )
+    options.add_store(parser)
     parser.add_argument("--new-token", action="store_true", help="make a new token, and show it; the one before opens nothing any more")
     parser.set_defaults(run=run)
 
@@ -45,7 +51,6 @@ def port(word: str) -> int:
 def run(args: argparse.Namespace) -> int:
     from tokentail.coordinator import UpdateCoordinator
     from tokentail.fleet.hub_tokens import Keyring
-    from tokentail.fleet.sqlite import SqliteCentral
     from tokentail.web.answers import Place
     from tokentail.web.gate import Rules, is_local
     from tokentail.web.server import listen, serve
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             )
         place = Place(options.store_path(args), source.names, price_list, zone, settings, args.show_content)
         coordinator = UpdateCoordinator(source, place.store, prices=price_list, progress=options.progress())
-        central = SqliteCentral(place.store, price_list.thresholds) if args.accept else None
+        central, shared = _central(args, place.store, price_list)
 
         def tell() -> None:
             print(f"tokentail: {address}{f'#token={word}' if word else ''}", file=sys.stderr)
@@ -79,8 +84,30 @@ def run(args: argparse.Namespace) -> int:
 
                 webbrowser.open(f"{address}{f'#token={word}' if word else ''}")
 
-        with contextlib.closing(coordinator), options.watching_budgets(args, price_list):
-            return serve(place, coordinator, rules, listening, on_ready=tell, central=central)
+        with contextlib.closing(coordinator), options.watching_budgets(args, price_list), contextlib.closing(shared or _Nothing()):
+            return serve(place, coordinator, rules, listening, on_ready=tell, central=central, shared=shared)
+
+
+class _Nothing:
+    def close(self) -> None:
+        """There is nothing."""
+
+
+def _central(args: argparse.Namespace, store: Path, prices: PriceList) -> tuple[Central | None, Stored | None]:
+    """Where a hub keeps what it takes in, and who asks that, where it is not the store of this machine."""
+    from tokentail.fleet.sqlite import SqliteCentral
+
+    if not args.store:
+        return SqliteCentral(store, prices.thresholds) if args.accept else None, None
+    from tokentail.fleet.clickhouse.address import parse
+    from tokentail.fleet.clickhouse.central import ClickHouse
+    from tokentail.fleet.clickhouse.data import Stored
+
+    central = ClickHouse(parse(args.store), makes=args.accept)
+    if args.accept:
+        central.set_thresholds(prices.thresholds)
+    asked = central if central.server.address.scheme == "chdb" else ClickHouse(central.server.address, makes=False)
+    return central if args.accept else None, Stored(asked, prices)
 
 
 def _token(args: argparse.Namespace, *, is_wanted: bool) -> tuple[str, Token | None]:

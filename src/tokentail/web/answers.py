@@ -26,14 +26,14 @@ from tokentail.errors import StoreError, UsageError
 from tokentail.estimate import between
 from tokentail.limits import Limit, limits, past
 from tokentail.limits.as_json import limits_json
-from tokentail.model import Counts, ReplyChange, Report, Row, Window
+from tokentail.model import Counts, Reply, ReplyChange, Report, Row, Window
 from tokentail.periods import MINUTE_MS, utc_text
 from tokentail.prices import PriceList
 from tokentail.projects import Projects
 from tokentail.reports.as_json import feed_json, report_json, row_fields
 from tokentail.reports.blocks import pace, running, used_in
 from tokentail.reports.build import build, scope_of
-from tokentail.reports.data import Stored
+from tokentail.reports.data import Data, Stored
 from tokentail.reports.request import Context, Request
 from tokentail.reports.scope import Scope
 from tokentail.sources import LiveSource, open_source
@@ -126,7 +126,7 @@ class Answers:
             limit = asked.number("limit", PAGE_ROWS)
             since, until = asked.days(self._today())
             before = _moment(asked["cursor"]) if asked["cursor"] else (self._end_ms(until), "")
-            found = queries.older_replies(db, before, limit, of=self._conditions(db, asked))
+            found = self._older(db, before, limit, asked)
             start_ms = 0 if since is None else periods.day_start_ms(since, self._place.zone)
             rows = [reply for reply in found if reply.at_ms >= start_ms]
             following = _cursor(rows[-1].at_ms, rows[-1].key) if len(rows) == limit else None
@@ -158,7 +158,7 @@ class Answers:
         """All that was ever counted, by model, costliest first, and its sum."""
 
         def question(db: sqlite3.Connection) -> Report:
-            return build(Request("models", self._place.zone), Stored(db, self._place.prices), self._context(db))
+            return build(Request("models", self._place.zone), self._data(db), self._context(db))
 
         report = self._ask(question)
         return list(report.rows), report.totals
@@ -177,7 +177,7 @@ class Answers:
         ]
         sums, models = Adder[str](self._place.prices), Adder[str](self._place.prices)
         scope = self._scope(db, asked)
-        for used in Stored(db, self._place.prices).usage(scope.question(windows)):
+        for used in self._data(db).usage(scope.question(windows)):
             day = date.fromisoformat(windows[used.window].key)
             for key, holds in (("today", day == today), ("week", day >= week[0]), ("month", day >= month), (str(day), True)):
                 if holds:
@@ -202,7 +202,7 @@ class Answers:
 
     def _window(self, db: sqlite3.Connection, scope: Scope, now_ms: int) -> dict[str, object] | None:
         """The five-hour window that is running: all replies of the machines that are asked for open it; what is asked for is added up."""
-        data = Stored(db, self._place.prices)
+        data = self._data(db)
         window = running(data, self._place.settings.blocks.rounding, now_ms, scope)
         if window is None:
             return None
@@ -212,7 +212,7 @@ class Answers:
 
     def _added(self, db: sqlite3.Connection, asked: Asked, windows: Sequence[Window]) -> dict[str, Counts]:
         adder = Adder[str](self._place.prices)
-        for used in Stored(db, self._place.prices).usage(self._scope(db, asked).question(windows)):
+        for used in self._data(db).usage(self._scope(db, asked).question(windows)):
             adder.add(windows[used.window].key, used.cell)
         return dict(adder.rows())
 
@@ -245,7 +245,7 @@ class Answers:
         if request.estimate:
             context = context._replace(estimates=partial(between, db, self._source()))
         try:
-            return build(request, Stored(db, self._place.prices), context)
+            return build(request, self._data(db), context)
         except UsageError as error:  # an order that the report does not have
             raise Invalid(str(error)) from error
 
@@ -272,6 +272,10 @@ class Answers:
 
         return self._ask(question)
 
+    def _older(self, db: sqlite3.Connection, before: tuple[int, str], limit: int, asked: Asked) -> Sequence[Reply]:
+        """The replies before a (moment, key), newest first."""
+        return queries.older_replies(db, before, limit, of=self._conditions(db, asked))
+
     def _conditions(self, db: sqlite3.Connection, asked: Asked) -> list[tuple[set[int], set[str]]]:
         """Whose replies and of which models; see `queries.older_replies`."""
         conditions: list[tuple[set[int], set[str]]] = []
@@ -294,7 +298,11 @@ class Answers:
     def _scope(self, db: sqlite3.Connection, asked: Asked) -> Scope:
         request = Request("models", self._place.zone, projects=asked.all("project"), models=asked.all("model"), subagents=asked.subagents)
         request = request._replace(hosts=asked.all("host"), users=asked.all("user"))
-        return scope_of(request, Stored(db, self._place.prices), Context(self._place.prices, self._now_ms(), aliases=self._aliases))
+        return scope_of(request, self._data(db), Context(self._place.prices, self._now_ms(), aliases=self._aliases))
+
+    def _data(self, db: sqlite3.Connection) -> Data:
+        """What adds up replies."""
+        return Stored(db, self._place.prices)
 
     def _context(self, db: sqlite3.Connection) -> Context:
         malformed = queries.malformed_lines(db)

@@ -109,6 +109,10 @@ class Broadcast:
         for listener in self._listeners:
             listener.end()
 
+    def refresh(self) -> None:
+        """Have everybody ask anew, as after what is too much to be told; in the server's loop."""
+        self._hand_on(Batch((), is_reset=True), self._known)
+
     def stop(self) -> None:
         self._stop.set()
         self._coordinator.wake()

@@ -13,18 +13,21 @@ from collections.abc import Callable, Iterator, Sequence
 import uvicorn
 
 from tokentail.coordinator import UpdateCoordinator
-from tokentail.errors import TokentailError, UsageError
+from tokentail.errors import StoreError, TokentailError, UsageError
 from tokentail.fleet.central import Central
+from tokentail.fleet.clickhouse.data import Stored
 from tokentail.fleet.hub_tokens import Keyring
 from tokentail.fleet.intake import Intake
 from tokentail.reports import text
 from tokentail.web.answers import Answers, Place
 from tokentail.web.app import application
+from tokentail.web.central_answers import CentralAnswers
 from tokentail.web.gate import MOST_HEADER_BYTES, Rules
 from tokentail.web.live import Broadcast
 from tokentail.web.taking import Taking
 
 LEAVE_WITHIN_S = 3
+LOOK_EVERY_S = 1.0  # at a central store
 KEEP_OPEN_S = 75  # for the next question: machines send every few seconds or minutes
 BACKLOG = 512
 MOST_HANDLES = 16_384  # of a hub: a thousand machines may be connected at once
@@ -61,13 +64,14 @@ def serve(
     *,
     on_ready: Callable[[], object],
     central: Central | None = None,
+    shared: Stored | None = None,
 ) -> int:
     """
     Serve until SIGINT or SIGTERM; `on_ready` is called once, when what was there is counted.
 
-    `central` is where a hub keeps what other machines send.
+    `central` is where a hub keeps what other machines send; `shared` asks it, where that is not the store of this machine.
     """
-    return asyncio.run(_serve(place, coordinator, rules, listening, on_ready, central))
+    return asyncio.run(_serve(place, coordinator, rules, listening, on_ready, central, shared))
 
 
 async def _serve(
@@ -77,6 +81,7 @@ async def _serve(
     listening: socket.socket,
     on_ready: Callable[[], object],
     central: Central | None,
+    shared: Stored | None,
 ) -> int:
     broadcast = Broadcast(coordinator, place.prices)
     taking = Taking(central, Intake(central, committed=coordinator.hear_now)) if central is not None else None
@@ -84,7 +89,8 @@ async def _serve(
     def degraded() -> tuple[str, ...]:
         return (*broadcast.degraded(), *(taking.intake.degraded() if taking is not None else ()))
 
-    app = application(Answers(place, degraded), broadcast, rules, shows_content=place.shows_content, taking=taking)
+    answers = Answers(place, degraded) if shared is None else CentralAnswers(place, shared, degraded)
+    app = application(answers, broadcast, rules, shows_content=place.shows_content, taking=taking)
     config = uvicorn.Config(
         app,
         log_level="error",
@@ -114,10 +120,11 @@ async def _serve(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     telling = asyncio.create_task(_tell(broadcast, degraded, rules.keyring, on_ready))
     ending = asyncio.create_task(broadcast.ended.wait())
+    watching = asyncio.create_task(_watch(shared, broadcast) if shared is not None else asyncio.sleep(0))
     await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
     end()
     await serving
-    for task in (telling, ending):
+    for task in (telling, ending, watching):
         task.cancel()
     if taking is not None:
         await asyncio.to_thread(taking.stop)
@@ -127,6 +134,18 @@ async def _serve(
     if broadcast.error is not None:
         raise broadcast.error
     return 0
+
+
+async def _watch(shared: Stored, broadcast: Broadcast) -> None:
+    """Let the pages ask anew whenever a central store has something new, whichever hub has taken it in."""
+    known: int | None = None
+    while True:
+        with contextlib.suppress(StoreError):  # whoever asks next is told
+            latest = await asyncio.to_thread(shared.latest_ms)
+            if known is not None and latest != known:
+                broadcast.refresh()
+            known = latest
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _tell(

@@ -14,7 +14,7 @@ from tokentail.fleet.clickhouse.schema import Layout
 SCHEMES = ("clickhouse", "chdb")
 is_address = re.compile(rf"({'|'.join(SCHEMES)})://").match
 _OPTIONS = {"secure", "cluster", "retention_days", "rollup_every_s", "rollups", "ca_cert", "verify"}
-ROLLUPS = ("auto", "never", "always")
+ROLLUPS = ("never", "always")
 
 
 class Address(NamedTuple):
@@ -68,7 +68,7 @@ def parse(said: str, environment: Mapping[str, str] = os.environ) -> Address:
     )
     if not re.fullmatch(r"[\w.-]{0,60}", layout.cluster) or not re.fullmatch(r"\w[\w.-]{0,60}", layout.database):
         raise UsageError(f"the names of database and cluster are letters, digits, dots and dashes ({advice})")
-    rollups = options.get("rollups", "auto")
+    rollups = options.get("rollups", "never")
     if rollups not in ROLLUPS:
         raise UsageError(f"rollups is none of {', '.join(ROLLUPS)}")
     return Address(

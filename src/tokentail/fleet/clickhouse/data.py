@@ -6,11 +6,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
+from tokentail.fleet.clickhouse.address import parse
 from tokentail.fleet.clickhouse.central import ClickHouse
 from tokentail.fleet.clickhouse.schema import BY, QUARTER_MS, SUMS, replies, usage_of
 from tokentail.merge import message_id
 from tokentail.model import Cell, Extra, Owner, Reply, Tokens, Usage
-from tokentail.periods import DAY_MS
+from tokentail.periods import DAY_MS, utc_text
 from tokentail.prices import PriceList
 from tokentail.usage import Question
 
@@ -19,6 +20,17 @@ _FILTERS = ("projects", "sessions", "users", "hosts", "models")
 _REPLY = """key, group_text, at, model, version, input, output, cache_read, cache_write_5m, cache_write_1h,
     extras, searches, is_final, flags, speed, geo, service_tier, whose"""
 ELSEWHERE = 3  # in `model.Provenance`
+
+
+def opened(said: str, prices: PriceList) -> Stored:
+    """
+    The central store at an address, to be asked; close it.
+
+    Raises:
+        UsageError: that is no address.
+        StoreError: it cannot be reached, or is none of ours.
+    """
+    return Stored(ClickHouse(parse(said), makes=False), prices)
 
 
 class Condition(NamedTuple):
@@ -32,16 +44,32 @@ class Stored:
     """What reports ask, see `reports.data.Data`; and what else views ask of replies."""
 
     def __init__(self, store: ClickHouse, prices: PriceList) -> None:
-        self._server, self._layout, self._prices = store.server, store.layout, prices
+        self._store, self._server, self._layout, self._prices = store, store.server, store.layout, prices
+        self._records = self._layout.table("records")
         self._rollups = store.server.address.rollups
         self.as_of_ms: int | None = None  # of the sums that were used, where they were computed ahead
 
+    @property
+    def name(self) -> str:
+        """The store's address, without a password."""
+        return str(self._server.address)
+
+    def degraded(self) -> Sequence[str]:
+        """What whoever looks must know: sums that were computed ahead are of a moment."""
+        if self.as_of_ms is None:
+            return ()
+        return (f"these sums were computed ahead, at {utc_text(self.as_of_ms)}: what came after is not in them (rollups=never counts it)",)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def latest_ms(self) -> int:
+        """When something was last taken in; 0 where nothing was."""
+        return int(self._server.rows(f"SELECT max(inserted_ms) FROM {self._records}")[0][0])
+
     def days(self) -> Sequence[int]:
-        """The UTC days, counted since 1970, that have a reply, ascending."""
-        query = f"SELECT DISTINCT {_floor('at', DAY_MS)} AS day FROM ({self._replies()}) ORDER BY day"
-        if self._can_roll_up():
-            day = _floor("quarter", DAY_MS // QUARTER_MS)
-            query = f"SELECT DISTINCT {day} AS day FROM {self._layout.table('sums')} WHERE replies > 0 ORDER BY day"
+        """The UTC days, counted since 1970, that have a record, ascending: each that has a reply is among them."""
+        query = f"SELECT DISTINCT {_floor('at_ms', DAY_MS)} AS day FROM {self._records} ORDER BY day"
         return [int(row[0]) for row in self._server.rows(query)]
 
     def window_starts(self, length_ms: int, rounding_ms: int, *, users: Set[str] | None = None, hosts: Set[str] | None = None) -> list[int]:
@@ -89,21 +117,20 @@ class Stored:
             yield Usage(pieces[place].window, owner, cell, int(first_ms), int(last_ms), part)
 
     def folders(self) -> dict[str, str]:
-        """Every project's slug, and its real folder or ""."""
-        own = (
-            f"SELECT DISTINCT min(owner).project AS project FROM {self._layout.table('records')} GROUP BY group_text, request_id, sidechain"
-        )
+        """The slug of every project that a record names, and its real folder or ""."""
         known = f"SELECT project, min(least).2 FROM {self._layout.table('folders')} GROUP BY project"
         named = dict(self._server.rows(known))
-        return {str(slug): str(named.get(slug, "")) for (slug,) in self._server.rows(own)}
+        own = self._server.rows(f"SELECT DISTINCT owner.project FROM {self._records}")
+        return {str(slug): str(named.get(slug, "")) for (slug,) in own}
 
     def models(self) -> set[str]:
-        """Every model's name."""
-        return {str(row[0]) for row in self._server.rows(f"SELECT DISTINCT model FROM ({usage_of(self._replies())})")}
+        """The name of every model that a record names."""
+        query = f"SELECT DISTINCT arrayJoin(arrayConcat([toString(model)], extras.model)) FROM {self._records}"
+        return {str(row[0]) for row in self._server.rows(query)} - {""}
 
     def machines(self) -> Set[tuple[str, str]]:
-        """Every (user, host) that has replies."""
-        rows = self._server.rows(f"SELECT DISTINCT whose.user, whose.host FROM ({self._replies()})")
+        """Every (user, host) that a record names."""
+        rows = self._server.rows(f"SELECT DISTINCT owner.user, owner.host FROM {self._records}")
         return {(str(user), str(host)) for user, host in rows}
 
     def replies_between(self, start_ms: int, end_ms: int, **only: Set[str] | None) -> Iterator[Reply]:
@@ -114,24 +141,25 @@ class Stored:
         if models is not None:
             text, values["models"] = f"{text} AND model IN {{models:Array(String)}}", sorted(models)
         query = f"""
-            SELECT {_REPLY} FROM ({self._replies(_RECENT.format(records=self._layout.table("records")))})
+            SELECT {_REPLY} FROM ({self._replies(_RECENT.format(records=self._records))})
             WHERE at >= {{first:Int64}} AND at < {{beyond:Int64}} AND {text} ORDER BY at, key"""
         yield from map(_reply, self._server.rows(query, {"first": start_ms, "beyond": end_ms, **values}))
 
-    def older_replies(self, before: tuple[int, str], limit: int, **only: Set[str] | None) -> list[Reply]:
+    def older_replies(self, before: tuple[int, str], limit: int, *, subagents: bool | None = None, **only: Set[str] | None) -> list[Reply]:
         """The replies before a (moment, key), newest first."""
         condition = _names(
             only,
             {"projects": "whose.project", "sessions": "whose.session", "users": "whose.user", "hosts": "whose.host", "models": "model"},
         )
+        whose = "" if subagents is None else f" AND whose.subagent = {subagents:d}"
         query = f"""
             SELECT {_REPLY} FROM ({self._replies()})
-            WHERE (at, key) < ({{at:Int64}}, {{key:String}}) AND {condition.text} ORDER BY at DESC, key DESC LIMIT {limit:d}"""
+            WHERE (at, key) < ({{at:Int64}}, {{key:String}}) AND {condition.text}{whose} ORDER BY at DESC, key DESC LIMIT {limit:d}"""
         return [_reply(row) for row in self._server.rows(query, {"at": before[0], "key": before[1], **condition.values})]
 
     def replies_of_session(self, session: str) -> list[Reply]:
         """Every reply of a session, oldest first."""
-        of = f"group_text IN (SELECT group_text FROM {self._layout.table('records')} WHERE owner.session = {{session:String}})"
+        of = f"group_text IN (SELECT group_text FROM {self._records} WHERE owner.session = {{session:String}})"
         query = f"SELECT {_REPLY} FROM ({self._replies(of)}) WHERE whose.session = {{session:String}} ORDER BY at, key"
         return [_reply(row) for row in self._server.rows(query, {"session": session})]
 
@@ -153,7 +181,7 @@ class Stored:
                 FROM {self._layout.table("sums")}
                 WHERE quarter * {QUARTER_MS} >= {{first:Int64}} AND quarter * {QUARTER_MS} < {{beyond:Int64}} AND {condition}
                 GROUP BY bound, {names} model, prompt_class, speed, geo, service_tier"""
-        recent = _RECENT.format(records=self._layout.table("records"))
+        recent = _RECENT.format(records=self._records)
         return f"""
             SELECT roundDown(at, {{bounds:Array(Int64)}}) AS bound, {names}
                 model, arrayCount(
