@@ -136,7 +136,10 @@ def replies(layout: Layout, where: str = "1") -> str:
     group = _ESCAPED.format(text="group_text")
     joined = "key, group_text, at, is_final, searches, whose"
     several = f"SELECT hash FROM {rows} WHERE {where} GROUP BY hash HAVING count() > 1"
-    grown = f"SELECT hash FROM {rows} AS r WHERE hash IN ({several}) GROUP BY hash HAVING {_GROWN}"
+    grown, tangled = (
+        f"SELECT hash FROM {rows} AS r WHERE hash IN ({several}) GROUP BY hash HAVING {condition}"
+        for condition in (_GROWN, f"NOT ({_GROWN})")
+    )
     best = ", ".join(f"argMax(r.{name}, {_FIRST_RANK}) AS {name}" for name in names)
     return f"""
 SELECT {joined}, {", ".join(names)} FROM (
@@ -147,7 +150,7 @@ SELECT {joined}, {", ".join(names)} FROM (
         {", ".join(names)}
     FROM (SELECT any(r.group_text) AS grown_group, {_JOINED}, {best} FROM {rows} AS r WHERE hash IN ({grown}) GROUP BY hash)
     UNION ALL
-    {_resolved(rows, f"hash IN ({several}) AND hash NOT IN ({grown})")}
+    {_resolved(rows, f"hash IN ({tangled})")}
 )"""
 
 
@@ -241,4 +244,4 @@ FROM (
         toUInt8(arrayCount(t -> t < input + cache_read + cache_write_5m + cache_write_1h, {thresholds})) AS prompt_class
     FROM ({usage_of(f"SELECT * FROM {layout.table('replies')}")})
 ) GROUP BY quarter, {by}, prompt_class
-SETTINGS optimize_aggregation_in_order = 1, prefer_column_name_to_alias = 1"""
+SETTINGS prefer_column_name_to_alias = 1"""
