@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     bloom,
+    clickhouse,
     cold,
     corpus,
     fleet,
@@ -54,6 +55,7 @@ GROUPS: Mapping[str, Callable[[Bench], list[Row]]] = {
     "parallel": parallel.run,
     "scale": scale.run,
     "fleet": fleet.run,
+    "clickhouse": clickhouse.run,
 }
 USUAL = (
     "start",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _SETTINGS = {
     "prefer_column_name_to_alias": 1,
-    "optimize_aggregation_in_order": 1,
     "distributed_product_mode": "local",  # all rows of a group stand on one server
 }
 _ANSWER_WITHIN_S = 300

@@ -38,7 +38,9 @@ _OWNER = ("copied", "subagent", "session", "project", "agent", "user", "host")
 _STRING = r"""(?:"(?:[^"\\\\]|\\\\.)*")"""
 _QUOTED = f"'{_STRING}'"
 _SAID_IN = rf"arrayMap(each -> JSONExtractString(concat('[', each, ']'), 1), extractAll(filled, {_QUOTED}))"
-_BRACKETS = rf"replaceRegexpAll(replaceRegexpAll(filled, {_QUOTED}, ''), '[^\\[\\]{{}}]', '')"
+_WITHOUT_TEXTS = f"replaceRegexpAll(filled, {_QUOTED}, '')"
+_BRACKETS = rf"replaceRegexpAll({_WITHOUT_TEXTS}, '[^\\[\\]{{}}]', '')"
+_KEYS = "arrayMap(number -> JSONKey(filled, number), range(1, JSONLength(filled) + 1))"
 _EXTRAS = r"'\x7Fextras'"
 _WHOLE_EXTRAS = rf"'^(|\\[(\\[{_STRING},\\[[0-9]{{1,16}}(,[0-9]{{1,16}}){{4}}\\]\\],?)*\\])$'"
 _IS_WORD = r"lengthUTF8(each) <= 40 AND NOT match(each, '[\\x00-\\x20\\x7F]')"
@@ -115,6 +117,7 @@ def _sound() -> str:
         (
             *(f"{name} != ''" for name in ("group_text", "model", "session")),
             *(f"lengthUTF8({name}) <= {wire.LONGEST} AND isValidUTF8({name})" for name in _NAMES),
+            *(rf"position({name}, '\0') = 0" for name in ("user", "host")),
             f"lengthUTF8(folder) <= {wire.LONGEST_FOLDER} AND isValidUTF8(folder)",
             *(f"match({name}_said, '^[0-9]{{0,16}}$') AND {name} <= {wire.MOST_COUNT}" for name in _COUNTS),
             "flags <= 255",
@@ -134,6 +137,10 @@ def _is_form() -> str:
         (
             f"lengthUTF8(form) <= {wire.LONGEST_FORM} AND isValidUTF8(form)",
             "isValidJSON(filled) AND JSONType(filled) = 'Object'",
+            rf"NOT match({_WITHOUT_TEXTS}, '[^0-9a-zA-Z.+\\-\\[\\]{{}},:]')",
+            f"arraySort(arrayDistinct({_KEYS})) = {_KEYS}",
+            r"NOT match(form, '(^|[^:,\\[])[\\x01-\\x07]|[\\x01-\\x07]([^,}\\]]|$)')",
+            rf"arrayAll(each -> NOT match(each, '[\\x01-\\x07]'), extractAll(form, {_QUOTED}))",
             f"{_peeled(_BRACKETS, wire.MOST_LEVELS)} = ''",
             f"match(JSONExtractRaw(filled, {_EXTRAS}), {_WHOLE_EXTRAS})",
             f"arrayAll(extra -> lengthUTF8(extra.1) <= {wire.LONGEST} AND arrayMax(extra.2) <= {wire.MOST_COUNT}, more)",

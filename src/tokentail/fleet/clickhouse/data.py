@@ -159,13 +159,15 @@ class Stored:
 
     def replies_of_session(self, session: str) -> list[Reply]:
         """Every reply of a session, oldest first."""
-        of = f"group_text IN (SELECT group_text FROM {self._records} WHERE owner.session = {{session:String}})"
+        of = f"hash IN (SELECT hash FROM {self._records} WHERE owner.session = {{session:String}})"
         query = f"SELECT {_REPLY} FROM ({self._replies(of)}) WHERE whose.session = {{session:String}} ORDER BY at, key"
         return [_reply(row) for row in self._server.rows(query, {"session": session})]
 
     def replies_by_group(self, group: str) -> list[Reply]:
         """The replies that a group of records makes."""
-        rows = self._server.rows(f"SELECT {_REPLY} FROM ({self._replies('group_text = {group:String}')}) ORDER BY key", {"group": group})
+        of = self._replies("hash = cityHash64({group:String})")
+        query = f"SELECT {_REPLY} FROM ({of}) WHERE group_text = {{group:String}} ORDER BY key"
+        rows = self._server.rows(query, {"group": group})
         return [_reply(row) for row in rows]
 
     def _replies(self, where: str = "1") -> str:
@@ -204,7 +206,7 @@ class Stored:
 
 
 # A message's moment is that of one of its rows: whoever has none in the time is not in it.
-_RECENT = "group_text IN (SELECT group_text FROM {records} WHERE at_ms >= {{first:Int64}} AND at_ms < {{beyond:Int64}})"
+_RECENT = "hash IN (SELECT hash FROM {records} WHERE at_ms >= {{first:Int64}} AND at_ms < {{beyond:Int64}})"
 
 
 class _Piece(NamedTuple):

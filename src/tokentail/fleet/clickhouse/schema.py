@@ -32,6 +32,7 @@ CANONICAL = r"""replaceAll(replaceAll(replaceAll(replaceAll(replaceAll(replaceAl
     '\x01', toString(input)), '\x02', toString(output)), '\x03', toString(cache_read)), '\x04', toString(cache_write_5m)),
     '\x05', toString(cache_write_1h)), '\x06', toString(cache_write_5m + cache_write_1h)), '\x07', toString(thinking))"""
 _COLUMNS = f"""
+    hash UInt64 MATERIALIZED cityHash64(group_text),
     group_text String CODEC(ZSTD(1)),
     request_id String CODEC(ZSTD(1)),
     sidechain UInt8,
@@ -64,6 +65,11 @@ _MEANT = ("speed", "geo", "service_tier", "extras")
 _JOINED = "min(at_ms) AS at, max(final) AS is_final, max(web_searches) AS searches, min(owner) AS whose"
 RANK = "(-toInt64(output), 1 - stopped, -toInt32(keys), canonical, model, version)"
 
+# One record in several states, no two of which are alike in the first two steps of R4: those two decide.
+_FIRST_RANK = "(r.output * 2 + r.stopped)"
+_GROWN = f"""min(group_text) = max(group_text) AND min(request_id) = max(request_id) AND min(sidechain) = max(sidechain)
+        AND length(groupUniqArray({_FIRST_RANK})) = count()"""
+
 
 class Layout(NamedTuple):
     """Where the tables stand."""
@@ -94,7 +100,7 @@ def statements(layout: Layout) -> Iterator[str]:
         yield f"CREATE DATABASE IF NOT EXISTS {quoted(layout.database)}{layout.on_cluster}"
     ttl = f" TTL toDateTime(intDiv(at_ms, 1000)) + INTERVAL {layout.retention_days} DAY" if layout.retention_days else ""
     yield from _table(
-        layout, "records", _COLUMNS, "Aggregating", f"{', '.join(KEY)}", f"{', '.join((*KEY, *SAID))}", "cityHash64(group_text)", ttl
+        layout, "records", _COLUMNS, "Aggregating", "hash", f"{', '.join(('hash', *KEY, *SAID))}", "cityHash64(group_text)", ttl
     )
     folder = "project String, least SimpleAggregateFunction(min, Tuple(at_ms Int64, folder String))"
     yield from _table(layout, "folders", folder, "Aggregating", "project", "project", "cityHash64(project)")
@@ -119,25 +125,44 @@ def _table(layout: Layout, name: str, columns: str, kind: str, primary: str, ord
 
 def replies(layout: Layout, where: str = "1") -> str:
     """
-    The query of all replies (R3, R4, R7, R8), of those groups that the condition on `group_text` leaves.
+    The query of all replies (R3, R4, R7, R8), of those groups that the condition on `hash` or `group_text` leaves.
 
-    A group of one row, as nearly all are, is its reply; of the others all rows are looked at together.
+    Three ways, by how much is to be looked at: a group of one row, as nearly all are, is its reply; of one that grew the row with
+    the greatest output is; of the others all rows are looked at together. Hashes part them, so that no text need be grouped by: two
+    groups that share one go the last way, which is right for all.
     """
     rows = layout.table("records")
+    names = (*_WINNER, *_MEANT)
+    group = _ESCAPED.format(text="group_text")
+    joined = "key, group_text, at, is_final, searches, whose"
+    several = f"SELECT hash FROM {rows} WHERE {where} GROUP BY hash HAVING count() > 1"
+    grown, tangled = (
+        f"SELECT hash FROM {rows} AS r WHERE hash IN ({several}) GROUP BY hash HAVING {condition}"
+        for condition in (_GROWN, f"NOT ({_GROWN})")
+    )
+    best = ", ".join(f"argMax(r.{name}, {_FIRST_RANK}) AS {name}" for name in names)
+    return f"""
+SELECT {joined}, {", ".join(names)} FROM (
+    SELECT {group} AS key, group_text, at_ms AS at, final AS is_final, web_searches AS searches, owner AS whose, {", ".join(names)}
+    FROM {rows} WHERE {where} AND hash NOT IN ({several})
+    UNION ALL
+    SELECT replaceAll(replaceAll(grown_group, '%', '%25'), '/', '%2F') AS key, grown_group AS group_text, at, is_final, searches, whose,
+        {", ".join(names)}
+    FROM (SELECT any(r.group_text) AS grown_group, {_JOINED}, {best} FROM {rows} AS r WHERE hash IN ({grown}) GROUP BY hash)
+    UNION ALL
+    {_resolved(rows, f"hash IN ({tangled})")}
+)"""
+
+
+def _resolved(rows: str, where: str) -> str:
+    """The query of the replies of groups whose rows are all looked at together."""
     names = ", ".join((*_WINNER, *_MEANT))
-    alone = ", ".join(f"any(r.{name}) AS {name}" for name in (*_WINNER, *_MEANT))
     won = ", ".join(f"won.{number} AS {name}" for number, name in enumerate((*_WINNER, *_MEANT), 1))
-    out = "key, group_text, at, is_final, searches, whose"
     group, request = _ESCAPED.format(text="group_text"), _ESCAPED.format(text="request")
     columns = ("request_id", "sidechain", "stopped", "keys", "thinking", "at_ms", "final", "web_searches", "owner", *_WINNER, *_MEANT)
     lines = ", ".join(f"line.{number} AS {name}" for number, name in enumerate(columns, 1))
     return f"""
-SELECT {out}, {names} FROM (
-    SELECT {group} AS key, group_text, min(r.at_ms) AS at, max(r.final) AS is_final, max(r.web_searches) AS searches,
-        min(r.owner) AS whose, {alone}
-    FROM {rows} AS r WHERE {where} GROUP BY group_text HAVING count() = 1
-    UNION ALL
-    SELECT {out}, {won} FROM (
+    SELECT key, group_text, at, is_final, searches, whose, {won} FROM (
         SELECT if(serves_several, concat({group}, '/', {request}), {group}) AS key, group_text,
             {_JOINED}, argMin(({names}), {RANK}) AS won
         FROM (
@@ -152,16 +177,13 @@ SELECT {out}, {names} FROM (
                 SELECT group_text, own, requests, {lines} FROM (
                     SELECT group_text, countIf(sidechain = 0) AS own, groupArray(({", ".join(columns)})) AS all_lines,
                         arraySort(groupUniqArrayIf(request_id, sidechain = 0 AND request_id != '')) AS requests
-                    FROM {rows} WHERE group_text IN (
-                        SELECT group_text FROM {rows} WHERE {where} GROUP BY group_text HAVING count() > 1
-                    ) GROUP BY group_text
+                    FROM {rows} WHERE {where} GROUP BY group_text
                 ) ARRAY JOIN all_lines AS line
             )
         )
         WHERE request != '\\0'
         GROUP BY group_text, request, serves_several
-    )
-)"""
+    )"""
 
 
 def usage_of(replies_query: str) -> str:
@@ -222,4 +244,4 @@ FROM (
         toUInt8(arrayCount(t -> t < input + cache_read + cache_write_5m + cache_write_1h, {thresholds})) AS prompt_class
     FROM ({usage_of(f"SELECT * FROM {layout.table('replies')}")})
 ) GROUP BY quarter, {by}, prompt_class
-SETTINGS optimize_aggregation_in_order = 1, prefer_column_name_to_alias = 1"""
+SETTINGS prefer_column_name_to_alias = 1"""
