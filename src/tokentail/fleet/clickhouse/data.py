@@ -11,7 +11,7 @@ from tokentail.fleet.clickhouse.central import ClickHouse
 from tokentail.fleet.clickhouse.schema import BY, QUARTER_MS, SUMS, replies, usage_of
 from tokentail.merge import message_id
 from tokentail.model import Cell, Extra, Owner, Reply, Tokens, Usage
-from tokentail.periods import DAY_MS, utc_text
+from tokentail.periods import DAY_MS, HOUR_MS, utc_text
 from tokentail.prices import PriceList
 from tokentail.usage import Question
 
@@ -20,6 +20,8 @@ _FILTERS = ("projects", "sessions", "users", "hosts", "models")
 _REPLY = """key, group_text, at, model, version, input, output, cache_read, cache_write_5m, cache_write_1h,
     extras, searches, is_final, flags, speed, geo, service_tier, whose"""
 ELSEWHERE = 3  # in `model.Provenance`
+
+_STRETCHES_MS = (HOUR_MS, DAY_MS, 30 * DAY_MS, 2**53)
 
 
 def opened(said: str, prices: PriceList) -> Stored:
@@ -146,16 +148,25 @@ class Stored:
         yield from map(_reply, self._server.rows(query, {"first": start_ms, "beyond": end_ms, **values}))
 
     def older_replies(self, before: tuple[int, str], limit: int, *, subagents: bool | None = None, **only: Set[str] | None) -> list[Reply]:
-        """The replies before a (moment, key), newest first."""
+        """The replies before a (moment, key), newest first: looked for in longer and longer stretches of time, as far as is needed."""
         condition = _names(
             only,
             {"projects": "whose.project", "sessions": "whose.session", "users": "whose.user", "hosts": "whose.host", "models": "model"},
         )
         whose = "" if subagents is None else f" AND whose.subagent = {subagents:d}"
+        ((newest,),) = self._server.rows(f"SELECT max(at_ms) FROM {self._records}")
+        last = min(before[0], int(newest))
         query = f"""
-            SELECT {_REPLY} FROM ({self._replies()})
-            WHERE (at, key) < ({{at:Int64}}, {{key:String}}) AND {condition.text}{whose} ORDER BY at DESC, key DESC LIMIT {limit:d}"""
-        return [_reply(row) for row in self._server.rows(query, {"at": before[0], "key": before[1], **condition.values})]
+            SELECT {_REPLY} FROM ({self._replies(_RECENT.format(records=self._records))})
+            WHERE at >= {{first:Int64}} AND (at, key) < ({{at:Int64}}, {{key:String}}) AND {condition.text}{whose}
+            ORDER BY at DESC, key DESC LIMIT {limit:d}"""
+        rows: list[tuple[Any, ...]] = []
+        for stretch_ms in _STRETCHES_MS:
+            values = {"first": last - stretch_ms, "beyond": last + 1, "at": before[0], "key": before[1], **condition.values}
+            rows = self._server.rows(query, values)
+            if len(rows) >= limit:
+                break
+        return [_reply(row) for row in rows]
 
     def replies_of_session(self, session: str) -> list[Reply]:
         """Every reply of a session, oldest first."""
