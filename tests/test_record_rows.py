@@ -31,7 +31,7 @@ from tokentail.joining import join_store
 from tokentail.model import MAX_COUNT, RULES_VERSION, Owner, Record, Tokens
 from tokentail.store import Store
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)  # a NUL is none of a host or user
 WHOSE = st.builds(Owner, st.booleans(), st.booleans(), NAMES, NAMES, NAMES, NAMES, NAMES)
 COUNTS = st.one_of(st.integers(0, 9), st.integers(0, 2**32))
 ANY = st.builds(
