@@ -87,7 +87,6 @@ class Post:
                 if not gone:
                     return sent
                 self._note(partial(outbox.delivered, destination=destination, sent=(), gone=gone))
-            parcels.sort(key=lambda parcel: parcel.record[:3])
             for batch in _batches(parcels):
                 one, answer = self._deliver(destination, batch, gone)
                 sent, gone = sent.plus(one), []
@@ -275,7 +274,6 @@ def bodies(db: sqlite3.Connection, url: str, labels: Labels, *, version: str) ->
     while any(some := outbox.parcels(db, destination, MOST_RECORDS, after)):
         parcels, gone = some
         after = max(*(parcel.number for parcel in parcels), *gone, 0)
-        parcels.sort(key=lambda parcel: parcel.record[:3])
         for batch in _batches(parcels):
             text = wire.encode([labels.on(parcel.record) for parcel in batch], folders, user=user, host=host, version=version)
             yield Body(text.decode("ascii"), len(batch), len(wire.compressed(text)))

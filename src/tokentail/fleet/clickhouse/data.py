@@ -143,7 +143,7 @@ class Stored:
         if models is not None:
             text, values["models"] = f"{text} AND model IN {{models:Array(String)}}", sorted(models)
         query = f"""
-            SELECT {_REPLY} FROM ({self._replies(_RECENT.format(records=self._records))})
+            SELECT {_REPLY} FROM ({self._recent()})
             WHERE at >= {{first:Int64}} AND at < {{beyond:Int64}} AND {text} ORDER BY at, key"""
         yield from map(_reply, self._server.rows(query, {"first": start_ms, "beyond": end_ms, **values}))
 
@@ -157,7 +157,7 @@ class Stored:
         ((newest,),) = self._server.rows(f"SELECT max(at_ms) FROM {self._records}")
         last = min(before[0], int(newest))
         query = f"""
-            SELECT {_REPLY} FROM ({self._replies(_RECENT.format(records=self._records))})
+            SELECT {_REPLY} FROM ({self._recent()})
             WHERE at >= {{first:Int64}} AND (at, key) < ({{at:Int64}}, {{key:String}}) AND {condition.text}{whose}
             ORDER BY at DESC, key DESC LIMIT {limit:d}"""
         rows: list[tuple[Any, ...]] = []
@@ -184,6 +184,10 @@ class Stored:
     def _replies(self, where: str = "1") -> str:
         return replies(self._layout, where)
 
+    def _recent(self) -> str:
+        """Those that may be of the time from `first` to `beyond`: a message's moment is that of one of its rows."""
+        return replies(self._layout, f"hash IN (SELECT hash FROM {self._records} WHERE {_WITHIN})", _WITHIN)
+
     def _query(self, by: Sequence[str], condition: str, *, is_ahead: bool) -> str:
         names = "".join(f"{name}, " for name in by)
         sums = ", ".join(f"sum({name})" for name in SUMS)
@@ -194,13 +198,12 @@ class Stored:
                 FROM {self._layout.table("sums")}
                 WHERE quarter * {QUARTER_MS} >= {{first:Int64}} AND quarter * {QUARTER_MS} < {{beyond:Int64}} AND {condition}
                 GROUP BY bound, {names} model, prompt_class, speed, geo, service_tier"""
-        recent = _RECENT.format(records=self._records)
         return f"""
             SELECT roundDown(at, {{bounds:Array(Int64)}}) AS bound, {names}
                 model, arrayCount(
                     t -> t < input + cache_read + cache_write_5m + cache_write_1h, {{thresholds:Array(UInt64)}}) AS prompt_class,
                 speed, geo, service_tier, {sums}, min(at), max(at)
-            FROM ({usage_of(self._replies(recent))})
+            FROM ({usage_of(self._recent())})
             WHERE at >= {{first:Int64}} AND at < {{beyond:Int64}} AND {condition}
             GROUP BY bound, {names} model, prompt_class, speed, geo, service_tier"""
 
@@ -216,8 +219,7 @@ class Stored:
         return bool(count)
 
 
-# A message's moment is that of one of its rows: whoever has none in the time is not in it.
-_RECENT = "hash IN (SELECT hash FROM {records} WHERE at_ms >= {{first:Int64}} AND at_ms < {{beyond:Int64}})"
+_WITHIN = "at_ms >= {first:Int64} AND at_ms < {beyond:Int64}"
 
 
 class _Piece(NamedTuple):

@@ -123,9 +123,11 @@ def _table(layout: Layout, name: str, columns: str, kind: str, primary: str, ord
     yield f"CREATE TABLE IF NOT EXISTS {layout.table(name)}{layout.on_cluster} AS {layout.table(f'{name}_here')} ENGINE = {spans}"
 
 
-def replies(layout: Layout, where: str = "1") -> str:
+def replies(layout: Layout, where: str = "1", alone: str = "") -> str:
     """
     The query of all replies (R3, R4, R7, R8), of those groups that the condition on `hash` or `group_text` leaves.
+
+    `alone` is a condition that means the same for a group of one row, where such a one is cheaper.
 
     Three ways, by how much is to be looked at: a group of one row, as nearly all are, is its reply; of one that grew the row with
     the greatest output is; of the others all rows are looked at together. Hashes part them, so that no text need be grouped by: two
@@ -144,7 +146,7 @@ def replies(layout: Layout, where: str = "1") -> str:
     return f"""
 SELECT {joined}, {", ".join(names)} FROM (
     SELECT {group} AS key, group_text, at_ms AS at, final AS is_final, web_searches AS searches, owner AS whose, {", ".join(names)}
-    FROM {rows} WHERE {where} AND hash NOT IN ({several})
+    FROM {rows} WHERE {alone or where} AND hash NOT IN ({several})
     UNION ALL
     SELECT replaceAll(replaceAll(grown_group, '%', '%25'), '/', '%2F') AS key, grown_group AS group_text, at, is_final, searches, whose,
         {", ".join(names)}
