@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from receiving import CUTS, LOSES_ANSWER, NONSENSE, Central, central
 from test_budgets_https import Authority, fixture_authority
 from test_feed import wait_until
 from tokentail import database, outbox
+from tokentail.fleet import push
 from tokentail.fleet.labels import Labels
 from tokentail.fleet.push import Post
 from tokentail.fleet.sender import Sender, checked
@@ -377,6 +379,28 @@ def test_a_central_store_that_comes_back_gets_what_it_missed(machine: Machine) -
     finally:
         process.terminate()
         process.communicate(timeout=WITHIN_S)
+
+
+def test_a_store_that_cannot_be_written_for_a_while_ends_nobody(machine: Machine, there: Central, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and what was sent meanwhile goes again when it is over."""
+    monkeypatch.setattr(push, "_WAIT_MS", 20)
+    monkeypatch.setattr(push, "STORE_AGAIN_S", 0.02)
+    assert machine.run("daily").returncode == 0
+    said: list[str] = []
+    stop = threading.Event()
+    post = Post(machine.store, Sender(there.url), ANNA, version="1", stop=stop, tell=said.append, rng=Hasty())
+    pusher = push.Pusher(post, 0.0, stop, Hasty())
+    with closing(sqlite3.connect(machine.store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        pusher.start()
+        pusher.wake()
+        wait_until(lambda: any("cannot note in the store" in why for why in said))
+        other.execute("ROLLBACK")
+    wait_until(lambda: pusher.sent.records == 23)
+    stop.set()
+    pusher.end()
+    assert pusher.error is None
+    assert there.records == machine.records()
 
 
 def test_two_that_send_to_one_place_exclude_each_other(machine: Machine, there: Central) -> None:

@@ -21,6 +21,7 @@ from tokentail.outbox import Parcel, Waiting
 MOST_RECORDS = 5_000  # in a batch
 MOST_BYTES = 8_000_000  # of a batch that is not compressed; about so many records, and never less than one
 _LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+STORE_AGAIN_S = 2.0  # until a store that could not be written is tried again
 _WAIT_MS = 10_000  # for who writes into the store
 _BYTES_A_RECORD = 1_200
 
@@ -125,7 +126,7 @@ class Post:
                 return sent, answer
             case _ if len(batch) == 1:
                 self._note(lambda db: outbox.refused(db, destination, batch))
-                self._say(f"a record is refused, and waits until it changes: {answer.why}")
+                self.say(f"a record is refused, and waits until it changes: {answer.why}")
                 return sent._replace(refused=1), answer
         for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
             one, answer = self._deliver(destination, half, ())
@@ -152,13 +153,14 @@ class Post:
         if answer.outcome is Outcome.BARRED:
             longest = _LONGEST_PAUSE_S
         pause_s = max(answer.after_s, 0.0) + self._rng.uniform(longest / 2, longest)
-        self._say(answer.why)
+        self.say(answer.why)
         if pause_s > left_s or (answer.outcome is Outcome.BARRED and left_s < float("inf")):
             return False
         self._stop.wait(pause_s)
         return True
 
-    def _say(self, why: str) -> None:
+    def say(self, why: str) -> None:
+        """Tell why nothing goes on, once as long as it is the same."""
         if why != self._told:
             self._told = why
             self._tell(f"{shown(self._sender.url)}: {why}")
@@ -235,7 +237,12 @@ class Pusher(threading.Thread):
                     if self._ends.wait(self._interval_s * self._rng.uniform(0.5, 1.0)):
                         break
                     self._woken.clear()
-                    self.sent = self.sent.plus(self._post.send_all(until_s=lambda: float("inf")))
+                    try:
+                        self.sent = self.sent.plus(self._post.send_all(until_s=lambda: float("inf")))
+                    except StoreError as error:  # a full disk, somebody who holds it for long: what was sent may go again
+                        self._post.say(str(error))
+                        self._woken.set()
+                        self._ends.wait(STORE_AGAIN_S)
         except Exception as error:  # noqa: BLE001  # a thread's last frame: who follows raises it again
             self.error = error
 
