@@ -247,6 +247,7 @@ def test_what_is_no_comparison_is_refused(shared: Hub, said: object) -> None:
 # What an answer is worth
 
 
+@pytest.mark.slow
 def test_what_was_answered_is_there_after_a_kill(tmp_path: Path) -> None:
     """The hub is killed while batches come in, between commits and in them: each batch that was answered is whole."""
     acknowledged: set[str] = set()

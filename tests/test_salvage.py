@@ -234,6 +234,7 @@ def test_nothing_was_forgotten(whole: Path, tmp_path: Path) -> None:
     assert not has_all_forgotten(tmp_path / "rubbish.db")
 
 
+@pytest.mark.slow
 def test_a_lost_page_costs_the_hashes_on_it(forgetful: Path, tmp_path: Path) -> None:
     """Whichever page is wiped, hardly another hash is lost and none is made up; that some are lost is known."""
     data = forgetful.read_bytes()

@@ -224,6 +224,7 @@ def bomb(kind: str) -> Iterator[bytes]:
         yield with_zstd.flush()
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_bomb_takes_no_more_memory_than_a_log(tmp_path: Path, logs: Path, kind: str) -> None:
     """A gigabyte from a megabyte or less; the lines around it count, the one that is too long is told."""

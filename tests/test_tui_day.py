@@ -17,6 +17,7 @@ from tokentail.tui.snapshot import FEED_ROWS
 from tokentail.tui.table import _MOST_STRIPS, Table
 
 
+@pytest.mark.slow
 async def test_what_is_kept_has_an_end(tmp_path: Path) -> None:
     """An hour by a fast clock, with all pages used on the way: rows, looks, minutes and strips are no more than they may be."""
     async with life(tmp_path) as lived:

@@ -206,7 +206,7 @@ async def pictures(folder: Path, size: tuple[int, int], memory: Memory) -> list[
     return found
 
 
-@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x50"])
+@pytest.mark.parametrize("size", [SMALL, pytest.param(LARGE, marks=pytest.mark.slow)], ids=["80x24", "160x50"])
 async def test_pages_are_as_stored(tmp_path: Path, size: tuple[int, int]) -> None:
     """Whoever changes a page sees in the difference what it does to each of them, in both sizes and on both grounds."""
     dark = await pictures(tmp_path / "dark", size, Memory("tokentail-dark"))

@@ -95,6 +95,9 @@ class _Processes:
             # Spawned: a fork would take over our connections and locks.
             context = get_context("spawn")
             self._pool = ProcessPoolExecutor(self.at_once, mp_context=context, initializer=_begin, initargs=(self._alive,))
+            # All workers at the first task and none later: one that is started while the pool breaks makes the pool's own thread fail,
+            # which goes through the workers at that moment. Where another Python has no such attribute, this changes nothing.
+            vars(self._pool)["_safe_to_dynamically_spawn_children"] = False
         return self._pool
 
     def close(self) -> None:
