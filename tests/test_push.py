@@ -103,7 +103,7 @@ def test_once_sends_all_and_the_second_time_nothing(machine: Machine, there: Cen
     """All records arrive with whose they are; acknowledged, they do not go again."""
     done = machine.push(there.url)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "23 records sent in 1 batches" in done.stderr
+    assert "23 records sent in 1 batch" in done.stderr
     assert "23 of them were news there" in done.stderr
     assert there.records == machine.records()
     again = machine.push(there.url)
@@ -142,7 +142,7 @@ def test_a_store_that_was_made_anew_goes_again(machine: Machine, there: Central)
     before = there.records
     assert machine.run("rebuild").returncode == 0
     done = machine.push(there.url)
-    assert "23 records sent in 1 batches" in done.stderr
+    assert "23 records sent in 1 batch" in done.stderr
     assert "0 of them were news there" in done.stderr
     assert there.records == before
 

@@ -151,4 +151,6 @@ def _leave(coordinator: UpdateCoordinator, agent: fleet.Agent) -> int:
 
 def _tell(sent: Sent) -> None:
     each = f", {sent.bytes / sent.records:,.0f} bytes each" if sent.records else ""
-    print(f"{sent.records:,} records sent in {sent.batches:,} batches{each}; {sent.news:,} of them were news there.", file=sys.stderr)
+    batches = "1 batch" if sent.batches == 1 else f"{sent.batches:,} batches"
+    news = f"; {sent.news:,} of them were news there" if sent.records else ""
+    print(f"{sent.records:,} records sent in {batches}{each}{news}.", file=sys.stderr)
