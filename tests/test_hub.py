@@ -189,14 +189,15 @@ def test_without_accept_nothing_is_taken(tmp_path: Path) -> None:
         assert served.http.post(LOGS, json={}).status_code == 404
 
 
-def test_hostile_bodies_store_nothing(shared: Hub) -> None:
-    """Spoilt in JSON, protobuf or gzip: 4xx; what is sound all the same is kept, and nothing else."""
-    rng = random.Random(seed())
+@pytest.mark.parametrize("many", [1_200, pytest.param(6_000, marks=pytest.mark.slow)])
+def test_hostile_bodies_store_nothing(shared: Hub, many: int) -> None:
+    """Spoilt in JSON, protobuf or gzip: 4xx; what is sound all the same is kept, and nothing else. fuzz_hub.py tries a million."""
+    rng = random.Random(seed() * many)
     honest = body_of(record("msg_honest", usage=usage(7, iterations=[{"type": "compaction", "input_tokens": 5}])))
     protobuf = as_protobuf(honest)
     sound = shared.groups()
     statuses: dict[int, int] = {}
-    for _ in range(1_200):
+    for _ in range(many):
         body, kind, is_packed = hostile(rng, honest, protobuf)
         answer = shared.send(body, kind=kind, **({"content_encoding": "gzip"} if is_packed else {}))
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
@@ -204,7 +205,7 @@ def test_hostile_bodies_store_nothing(shared: Hub) -> None:
         if answer.status_code == 200:
             batch = taking.decoded(taking.inflated(body) if is_packed else body, kind)
             sound |= {each.group for each in batch.records}
-    assert statuses[400] > 600
+    assert statuses[400] > many // 2
     assert shared.groups() == sound
     assert shared.served.http.get("/healthz").json()["status"] == "ok"
 
