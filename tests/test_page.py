@@ -418,7 +418,8 @@ def test_axe_finds_nothing_serious(scheme: str, where: str, server: Served, open
 
 
 def axe(page: Page) -> list[tuple[str, list[str]]]:
-    """What is serious, and where."""
+    """What is serious, and where, once the page is at rest: a row that has just come, or an answer that is on its way, is lit otherwise."""
+    page.wait_for_function("!document.querySelector('.stale') && document.getAnimations().every(({playState}) => playState !== 'running')")
     page.evaluate((ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run().then(({violations}) => violations)")
     return [(each["id"], [node["html"][:200] for node in each["nodes"]][:3]) for each in found if each["impact"] in ("serious", "critical")]
