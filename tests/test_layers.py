@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "tokentail"
 # From bottom to top. A folder (formats, reports, ...) is one name. A module that is still to come may have its row already.
 ROWS = (
     ("model", "errors", "digest", "spelling"),
-    ("periods", "merge", "projects", "atomic", "addresses", "private"),
+    ("periods", "merge", "projects", "atomic", "addresses", "private", "additions"),
     ("sources", "formats", "prices", "database", "lateness", "interned", "summaries", "config", "forgotten", "samples", "machines"),
     ("ledger", "salvage", "provenance", "leader", "sighted", "outbox"),
     ("forget", "passes", "originals", "time_index"),

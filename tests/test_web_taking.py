@@ -20,7 +20,8 @@ from test_intake import Held, batch, nobody
 from tokentail.errors import StoreBlockedError
 from tokentail.fleet.hub_tokens import AGENT, HubToken
 from tokentail.fleet.intake import Intake
-from tokentail.web.taking import JSON, LOGS, PROTOBUF, Refused, Taking, decoded
+from tokentail.fleet.wire import LOGS
+from tokentail.web.taking import JSON, PROTOBUF, Refused, Taking, decoded
 
 TOKEN = HubToken("laptop", AGENT, "", "", 0)
 HEADERS = {"content-type": JSON}

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import NamedTuple
 
+from tokentail.additions import addition
+
 HOUR_MS = 3_600_000
 LENGTHS_MS: Mapping[str, int] = {  # of the windows of each limit
     "five_hour": 5 * HOUR_MS,
@@ -82,19 +84,13 @@ def keep(db: sqlite3.Connection, heard: Heard, now_ms: int) -> None:
     Raises:
         sqlite3.OperationalError: the store is busy or cannot be written.
     """
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with addition(db):
         if is_news(db, heard):
             is_first = _before(db, heard.session) is None
             db.execute(_SAY, (heard.session, now_ms, heard.cost_usd, _limits(heard)))
             for reading in heard.readings:
                 if now_ms < reading.resets_ms <= now_ms + LENGTHS_MS[reading.kind] + SAME_WINDOW_MS:
                     _keep_reading(db, reading, now_ms, is_first=is_first)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def latest(db: sqlite3.Connection, kind: str) -> Sample | None:

@@ -84,13 +84,9 @@ def run(args: argparse.Namespace) -> int:
 
                 webbrowser.open(f"{address}{f'#token={word}' if word else ''}")
 
-        with contextlib.closing(coordinator), options.watching_budgets(args, price_list), contextlib.closing(shared or _Nothing()):
+        asked = contextlib.closing(shared) if shared is not None else contextlib.nullcontext()
+        with contextlib.closing(coordinator), options.watching_budgets(args, price_list), asked:
             return serve(place, coordinator, rules, listening, on_ready=tell, central=central, shared=shared)
-
-
-class _Nothing:
-    def close(self) -> None:
-        """There is nothing."""
 
 
 def _central(args: argparse.Namespace, store: Path, prices: PriceList) -> tuple[Central | None, Stored | None]:

@@ -6,16 +6,16 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tokentail import database, outbox, queries
+from tokentail.additions import addition
 from tokentail.errors import StoreError
 from tokentail.fleet import wire
 from tokentail.fleet.labels import Labels
-from tokentail.fleet.sender import LOGS, Answer, Outcome, Sender, shown
+from tokentail.fleet.sender import Answer, Outcome, Sender, shown
 from tokentail.outbox import Parcel, Waiting
 
 MOST_RECORDS = 5_000  # in a batch
@@ -115,7 +115,7 @@ class Post:
     def _deliver(self, destination: int, batch: Sequence[Parcel], gone: Sequence[int]) -> tuple[Sent, Answer]:
         """A batch; one that is refused in parts, until it is known which record it is that will not be had."""
         body = wire.compressed(self._encoded(batch))
-        answer = self._sender.post(LOGS, body, is_compressed=True)
+        answer = self._sender.post(wire.LOGS, body, is_compressed=True)
         sent = Sent(batches=1, bytes=len(body), news=answer.news or 0)
         match answer.outcome:
             case Outcome.KEPT:
@@ -180,20 +180,10 @@ class Post:
         return self._registered()
 
     def _note(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        with self._transaction() as db:
-            work(db)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = self._open()
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
+            with addition(db):
+                work(db)
         except sqlite3.Error as error:
             raise StoreError(
                 f"cannot note in the store {self._store} what was sent: {error} (what was sent may go again, which changes nothing)"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokentail.errors import TokentailError
 from tokentail.fleet.labels import Labels
-from tokentail.fleet.sender import RECONCILE, Outcome, Sender, shown
+from tokentail.fleet.sender import Outcome, Sender, shown
 from tokentail.fleet.sessions import SessionCounts, by_session
 
 _AT_ONCE = 5_000  # sessions in a question
@@ -40,7 +40,7 @@ def _asked(sender: Sender, labels: Labels, sessions: Mapping[str, SessionCounts]
 
     user, host = labels.own
     body = json.dumps({"user": user, "host": host, "sessions": sessions}).encode()
-    answer = sender.post(RECONCILE, wire.compressed(body), is_compressed=True)
+    answer = sender.post(wire.RECONCILE, wire.compressed(body), is_compressed=True)
     if answer.outcome is not Outcome.KEPT:
         raise TokentailError(
             f"cannot compare with {shown(sender.url)}: {answer.why} (is it a hub of tokentail, and the token one of an agent?)"

@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 
 from tokentail import __version__
 from tokentail.errors import UsageError
+from tokentail.fleet.wire import LOGS, NEWS
 
 ANSWER_WITHIN_S = 30.0
-LOGS, RECONCILE = "/v1/logs", "/v1/reconcile"  # the first one is OTLP's own
-NEWS = "tokentail-news"  # the header that says how many records told the central store something
 _MOST_ANSWER_BYTES = 4_000_000
 _PASSING = (408, 425, 429)
 

@@ -14,6 +14,8 @@ import msgspec
 from tokentail import merge
 from tokentail.model import RULES_VERSION, Owner, Record, Tokens, is_word
 
+LOGS, RECONCILE = "/v1/logs", "/v1/reconcile"  # the first one is OTLP's own
+NEWS = "tokentail-news"  # the header that says how many records told the central store something
 SERVICE, SCOPE, SCOPE_VERSION = "tokentail", "tokentail.record", "1"
 MOST_RECORDS = 20_000  # in a body
 LONGEST = 1_000  # characters of a name

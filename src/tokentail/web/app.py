@@ -19,13 +19,14 @@ from starlette.types import ASGIApp, Scope
 
 from tokentail.errors import TokentailError
 from tokentail.fleet.hub_tokens import VIEWER, cookie_of
+from tokentail.fleet.wire import LOGS, RECONCILE
 from tokentail.web import metrics
 from tokentail.web.answers import Answers, Missing
 from tokentail.web.contract import API, ROUTES, Asked, Invalid, Route, asked
 from tokentail.web.gate import Gate, Rules
 from tokentail.web.live import MOST_LISTENERS, Broadcast
 from tokentail.web.problems import problem
-from tokentail.web.taking import LOGS, RECONCILE, Taking
+from tokentail.web.taking import Taking
 from tokentail.web.tokens import COOKIE
 
 STATIC = Path(__file__).parent / "static"

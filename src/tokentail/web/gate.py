@@ -12,8 +12,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tokentail.fleet.hub_tokens import AGENT, VIEWER, HubToken, Keyring
+from tokentail.fleet.wire import LOGS, RECONCILE
 from tokentail.web.problems import problem
-from tokentail.web.taking import LOGS, MOST_SENT_BYTES, RECONCILE
+from tokentail.web.taking import MOST_SENT_BYTES
 from tokentail.web.tokens import COOKIE, Token
 
 MOST_BODY_BYTES = 4_096

@@ -19,11 +19,9 @@ from tokentail.fleet.central import Central
 from tokentail.fleet.hub_tokens import HubToken
 from tokentail.fleet.intake import Full, Intake
 from tokentail.fleet.sessions import SessionCounts
-from tokentail.fleet.wire import Batch, Malformed
+from tokentail.fleet.wire import LOGS, NEWS, RECONCILE, Batch, Malformed
 from tokentail.web.problems import problem
 
-LOGS, RECONCILE = "/v1/logs", "/v1/reconcile"
-NEWS = "tokentail-news"  # the header that says how many records were news
 MOST_SENT_BYTES = 8_000_000  # of a body, as it comes
 MOST_INFLATED_BYTES = 32_000_000
 MOST_HELD_BYTES = 64_000_000  # of all bodies that are on their way

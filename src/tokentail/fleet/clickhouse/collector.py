@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tokentail.fleet import wire
 from tokentail.fleet.clickhouse.schema import KEY, SAID, Layout, quoted
+from tokentail.interned import OWNER_COLUMNS
 from tokentail.model import RULES_VERSION
 
 TABLE = "otel_logs"  # the exporter's own name for it
@@ -32,7 +33,6 @@ _COUNTS = {
 _TRUTHS = ("sidechain", "stopped", "final", "copied", "subagent")
 _NAMES = (*_TEXTS, "user", "host")
 _RECORD = (*KEY, *SAID, "at_ms", "final", "web_searches", "owner")
-_OWNER = ("copied", "subagent", "session", "project", "agent", "user", "host")
 
 # Every text in the form, keys too, with its quotes; one of them alone is read back by the JSON functions.
 _STRING = r"""(?:"(?:[^"\\\\]|\\\\.)*")"""
@@ -95,7 +95,7 @@ def _read(table: str) -> str:
         "LogAttributes['usage.form'] AS form",
         r"translate(form, '\x01\x02\x03\x04\x05\x06\x07', '0000000') AS filled",
         f"JSONExtract(filled, {_EXTRAS}, 'Array(Tuple(String, Array(UInt64)))') AS more",
-        f"({', '.join(_OWNER)}) AS owner",
+        f"({', '.join(OWNER_COLUMNS)}) AS owner",
     )
     place = ".".join(map(quoted, table.split(".")))
     return f"SELECT {', '.join(columns)} FROM {place} WHERE {_OURS}"

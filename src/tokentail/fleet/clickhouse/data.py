@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 
 from tokentail.fleet.clickhouse.address import parse
 from tokentail.fleet.clickhouse.central import ClickHouse
-from tokentail.fleet.clickhouse.schema import BY, QUARTER_MS, SUMS, replies, usage_of
+from tokentail.fleet.clickhouse.schema import SUMS, replies, usage_of
+from tokentail.interned import OWNER_COLUMNS
 from tokentail.merge import message_id
-from tokentail.model import Cell, Extra, Owner, Reply, Tokens, Usage
-from tokentail.periods import DAY_MS, HOUR_MS, utc_text
+from tokentail.model import Cell, Extra, Owner, Provenance, Reply, Tokens, Usage
+from tokentail.periods import DAY_MS, HOUR_MS, QUARTER_MS, utc_text
 from tokentail.prices import PriceList
 from tokentail.usage import Question
 
-_OWNER = ("copied", "subagent", "session", "project", "agent", "user", "host")
 _FILTERS = ("projects", "sessions", "users", "hosts", "models")
 _REPLY = """key, group_text, at, model, version, input, output, cache_read, cache_write_5m, cache_write_1h,
     extras, searches, is_final, flags, speed, geo, service_tier, whose"""
-ELSEWHERE = 3  # in `model.Provenance`
+ELSEWHERE = Provenance._fields.index("elsewhere")
 
 _STRETCHES_MS = (HOUR_MS, DAY_MS, 30 * DAY_MS, 2**53)
 
@@ -88,12 +88,12 @@ class Stored:
 
     def usage(self, question: Question) -> Iterator[Usage]:
         """What `usage.usage` gives; all of it comes from other machines."""
-        pieces = _pieces(question, self._changes(question))
+        pieces = _pieces(question, self._prices.changes_ms)
         if not pieces:
             return
         starts = [piece.start_ms for piece in pieces]
         bounds = sorted({bound for piece in pieces for bound in (piece.start_ms, piece.end_ms)})
-        by = {"": (), "owner": _OWNER, "project": ("project",), "user": ("user",), "host": ("host",)}[question.by]
+        by = {"": (), "owner": OWNER_COLUMNS, "project": ("project",), "user": ("user",), "host": ("host",)}[question.by]
         condition = _condition(question)
         values = {
             "bounds": bounds,
@@ -102,7 +102,7 @@ class Stored:
             "thresholds": list(self._prices.thresholds),
             **condition.values,
         }
-        is_ahead = self._can_roll_up() and question.part != "not_final" and all(bound % QUARTER_MS == 0 for bound in bounds)
+        is_ahead = question.part != "not_final" and all(bound % QUARTER_MS == 0 for bound in bounds) and self._can_roll_up()
         rows = self._server.rows(self._query(by, condition.text, is_ahead=is_ahead), values)
         for bound, *row in rows:
             place = bisect_right(starts, bound) - 1
@@ -111,7 +111,7 @@ class Stored:
             names, rest = row[: len(by)], row[len(by) :]
             owner = _owner(by, names)
             model, prompt_class, speed, geo, service_tier, *sums, first_ms, last_ms = rest
-            tokens, (count, not_final, searches) = Tokens(*_ordered(sums)), map(int, sums[5:])
+            tokens, (count, not_final, searches) = Tokens(*map(int, sums[:5])), map(int, sums[5:])
             cell = Cell(
                 starts[place], model, owner.project, int(prompt_class), speed, geo, service_tier, tokens, count, not_final, searches
             )
@@ -207,9 +207,6 @@ class Stored:
             WHERE at >= {{first:Int64}} AND at < {{beyond:Int64}} AND {condition}
             GROUP BY bound, {names} model, prompt_class, speed, geo, service_tier"""
 
-    def _changes(self, question: Question) -> Sequence[int]:
-        return self._prices.changes_ms
-
     def _can_roll_up(self) -> bool:
         """Were sums computed ahead, and may they be used? They are of the moment that `as_of_ms` says."""
         if self._rollups != "always":
@@ -265,13 +262,8 @@ def _owner(by: Sequence[str], names: Sequence[Any]) -> Owner:
     return Owner(
         bool(said.get("copied", 0)),
         bool(said.get("subagent", 0)),
-        *(str(said.get(name, "")) for name in _OWNER[2:]),
+        *(str(said.get(name, "")) for name in OWNER_COLUMNS[2:]),
     )
-
-
-def _ordered(sums: Sequence[Any]) -> tuple[int, ...]:
-    """The five counters in the order of `Tokens`: SUMS has the same."""
-    return tuple(int(each) for each in sums[:5])
 
 
 def _floor(value: str, size: int) -> str:
@@ -303,6 +295,3 @@ def _reply(row: Sequence[Any]) -> Reply:
 def _extra(said: Any, model: str) -> Extra:
     name, tokens = said.values() if isinstance(said, dict) else said
     return Extra(name or model, Tokens(*map(int, tokens)))
-
-
-__all__ = ["BY", "Condition", "Stored"]

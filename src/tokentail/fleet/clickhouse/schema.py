@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tokentail.interned import OWNER_COLUMNS
+from tokentail.periods import QUARTER_MS
+
 VERSION = 1
 # What a line says, whole: lines that say the same are one row after a merge, and others stay beside each other.
 SAID = (
@@ -13,7 +16,6 @@ SAID = (
 )
 KEY = ("group_text", "request_id", "sidechain")
 OWNER = "Tuple(copied UInt8, subagent UInt8, session String, project String, agent String, user String, host String)"
-QUARTER_MS = 900_000
 
 _FILLED = r"replaceRegexpAll(form, '[\\x01-\\x07]', '0')"
 _EXTRAS = r"'\x7Fextras'"
@@ -190,7 +192,7 @@ def _resolved(rows: str, where: str) -> str:
 
 def usage_of(replies_query: str) -> str:
     """Replies as what they use: their own, and what is billed besides at its own model (R6)."""
-    owner = ", ".join(f"whose.{name} AS {name}" for name in ("copied", "subagent", "session", "project", "agent", "user", "host"))
+    owner = ", ".join(f"whose.{name} AS {name}" for name in OWNER_COLUMNS)
     said = "key, at, is_final, speed, geo, service_tier"
     return f"""
 SELECT {said}, {owner}, part.1 AS model, part.2 AS input, part.3 AS output, part.4 AS cache_read, part.5 AS cache_write_5m,
@@ -206,7 +208,7 @@ FROM (
 
 
 SUMS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "replies", "not_final", "searches")
-BY = ("copied", "subagent", "session", "project", "agent", "user", "host", "model", "speed", "geo", "service_tier")
+BY = (*OWNER_COLUMNS, "model", "speed", "geo", "service_tier")
 
 
 def _rollup(layout: Layout) -> Iterator[str]:
